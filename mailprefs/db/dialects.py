@@ -1,0 +1,43 @@
+"""The few statements that SQLite and PostgreSQL spell differently."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, func, literal, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import DeclarativeBase, Session
+
+
+def is_sqlite(session: Session) -> bool:
+    """Tell whether the session speaks to SQLite."""
+    return session.get_bind().dialect.name == "sqlite"
+
+
+def insert(
+    session: Session, table: type[DeclarativeBase] | Table
+) -> postgresql.Insert | sqlite.Insert:
+    """Give the dialect's INSERT, which both spell ``on_conflict_do_...`` alike."""
+    if is_sqlite(session):
+        return sqlite.insert(table)
+    return postgresql.insert(table)
+
+
+def among(session: Session, column: ColumnElement[Any] | Any, ids: Iterable[int]) -> ColumnElement[bool]:  # noqa: ANN401 - an InstrumentedAttribute of any type
+    """Give ``column IN ids`` as one bound value, so that the statement's text stays the same.
+
+    SQLite reads the ids from a JSON array, PostgreSQL from a bigint array.
+    """
+    values = list(ids)
+    if is_sqlite(session):
+        members = func.json_each("[" + ",".join(map(str, values)) + "]").table_valued("value")
+        return column.in_(select(members.c.value))
+    return column == func.any(literal(values, postgresql.ARRAY(postgresql.BIGINT)))
+
+
+def database_time(session: Session) -> datetime:
+    """Give the time by the database's clock, in UTC: leases are compared by nothing else."""
+    if is_sqlite(session):
+        return datetime.now(UTC)
+    moment: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return moment.astimezone(UTC)

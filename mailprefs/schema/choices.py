@@ -1,0 +1,114 @@
+"""What people chose, under which words and which policy; addresses that are not to be mailed."""
+
+from datetime import datetime
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped
+
+from mailprefs.policy import Scope, Source, SuppressionReason
+from mailprefs.schema.base import (
+    KEYED_HASH,
+    LEDGER,
+    LINK_TO_PERSON,
+    Base,
+    BigId,
+    UtcDateTime,
+    column,
+    words,
+)
+
+
+class PolicyVersion(Base):
+    """One text of the privacy policy; text and hash never change (a trigger refuses it)."""
+
+    __tablename__ = "policy_versions"
+    __table_args__ = (UniqueConstraint("version"),)
+
+    id: Mapped[int] = column(Integer, primary_key=True)
+    version: Mapped[str] = column(String(64))
+    text: Mapped[str] = column(Text)
+    sha256: Mapped[bytes] = column(LargeBinary(32))
+    effective_from: Mapped[datetime] = column(UtcDateTime)
+
+
+class PurposeRow(Base):
+    """Something we ask people about; consent is always to one purpose."""
+
+    __tablename__ = "purposes"
+
+    slug: Mapped[str] = column(String(32), primary_key=True)
+    name: Mapped[str] = column(Text)
+
+
+class Wording(Base):
+    """The exact words that a person saw when choosing; kept as proof, never changed."""
+
+    __tablename__ = "wordings"
+    __table_args__ = (UniqueConstraint("sha256"),)
+
+    id: Mapped[int] = column(Integer, primary_key=True)
+    purpose: Mapped[str] = column(String(32), ForeignKey("purposes.slug"))
+    language: Mapped[str] = column(String(16))
+    text: Mapped[str] = column(Text)
+    sha256: Mapped[bytes] = column(LargeBinary(32))
+
+
+class ConsentEntry(Base):
+    """One entry of the consent ledger: append-only, chained, erasable without breaking the chain.
+
+    Triggers refuse DELETE, INSERT out of sequence, and every UPDATE but salt, payload and
+    recipient_id together to NULL (erasure).
+    """
+
+    __tablename__ = "consent_entries"
+    __table_args__ = (Index("ix_consent_entries_recipient_id", "recipient_id"),)
+
+    seq: Mapped[int] = column(BigId, primary_key=True, autoincrement=False)
+    recorded_at: Mapped[datetime] = column(UtcDateTime)
+    commitment: Mapped[bytes] = column(LargeBinary(32))
+    entry_hash: Mapped[bytes] = column(LargeBinary(32))
+    salt: Mapped[bytes | None] = column(LargeBinary(16), mark=LEDGER)
+    payload: Mapped[str | None] = column(Text, mark=LEDGER)
+    # No foreign key: the entry outlives the person, as an unreadable link of the chain.
+    recipient_id: Mapped[int | None] = column(BigId, mark=LEDGER)
+
+
+class ConsentHead(Base):
+    """The one row that says where the ledger ends; locked by whoever appends."""
+
+    __tablename__ = "consent_head"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = column(Integer, primary_key=True, autoincrement=False)
+    seq: Mapped[int] = column(BigId)
+    entry_hash: Mapped[bytes] = column(LargeBinary(32))
+
+
+class Suppression(Base):
+    """An address, by keyed hash, that is not to be mailed; by reason, so that each can be lifted."""
+
+    __tablename__ = "suppressions"
+    __table_args__ = (
+        UniqueConstraint("address_hash", "reason"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = column(BigId, primary_key=True)
+    address_hash: Mapped[bytes] = column(LargeBinary(16), mark=KEYED_HASH)
+    address_key_id: Mapped[int] = column(SmallInteger)
+    scope: Mapped[Scope] = column(words(Scope))
+    reason: Mapped[SuppressionReason] = column(words(SuppressionReason))
+    source: Mapped[Source] = column(words(Source))
+    # The message that caused it, if one did.
+    delivery_id: Mapped[int | None] = column(BigId, mark=LINK_TO_PERSON)
+    created_at: Mapped[datetime] = column(UtcDateTime)

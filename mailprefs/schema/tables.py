@@ -1,0 +1,16 @@
+"""All tables together: importing this module makes ``metadata`` whole."""
+
+from mailprefs.schema import (
+    campaigns,
+    choices,
+    deliveries,
+    events,
+    imports,
+    opens,
+    people,
+    staff,
+)
+from mailprefs.schema.base import Base
+
+metadata = Base.metadata
+GROUPS = (people, choices, staff, campaigns, deliveries, events, opens, imports)

@@ -1,0 +1,167 @@
+"""Every setting, read and checked once at start; ``docs/settings.md`` lists them for people.
+
+Values come from ``MAILPREFS_*`` in the environment and, below that, from ``settings.env`` in the
+data directory, which ``mailprefs init`` writes (mode 600) with the generated keys.
+"""
+
+import os
+from enum import StrEnum
+from functools import cached_property
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mailprefs.errors import BadSetting
+from mailprefs.policy import TrackingBasis
+
+PREFIX = "MAILPREFS_"
+_PACKAGE = Path(__file__).resolve().parent
+
+
+class Environment(StrEnum):
+    """Where this installation runs; production is the default because it is the strictest."""
+
+    PRODUCTION = "production"
+    STAGING = "staging"
+    SANDBOX = "sandbox"
+
+
+class OneClickScope(StrEnum):
+    """What one click on unsubscribe ends."""
+
+    ALL = "all"
+    TOPIC = "topic"
+
+
+class Settings(BaseSettings):
+    """The checked settings of one installation; seconds for durations, UTC for instants."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    data_dir: Path = Path("mailprefs-data")
+    database_url: str = ""
+    base_url: str = "http://127.0.0.1:8400"
+    environment: Environment = Environment.PRODUCTION
+    token_keys: SecretStr = SecretStr("")
+    address_key: SecretStr = SecretStr("")
+    sendgrid_api_key: SecretStr = SecretStr("")
+    sendgrid_host: str = "https://api.sendgrid.com"
+    sendgrid_webhook_key: str = ""
+    time_zone: str = "UTC"
+    unknown_region_basis: TrackingBasis = TrackingBasis.NOTICE
+    one_click_scope: OneClickScope = OneClickScope.ALL
+    contact: str = ""
+    # Addresses and @domains that staging may mail, comma-separated.
+    allow_list: str = ""
+    undo_delay: float = Field(default=60, ge=0, le=86_400)
+    undo_window: float = Field(default=86_400, ge=0, le=30 * 86_400)
+    batch_size: int = Field(default=500, ge=1, le=1_000)
+    lease: float = Field(default=180, gt=0, le=86_400)
+    # Recipients a second, for all workers together; 0 means no limit of ours.
+    send_rate: float = Field(default=0, ge=0)
+    sending_threads: int = Field(default=2, ge=1, le=64)
+    connect_timeout: float = Field(default=10, gt=0, le=300)
+    read_timeout: float = Field(default=60, gt=0, le=600)
+
+    @field_validator("base_url", "sendgrid_host")
+    @classmethod
+    def _plain_origin(cls, value: str) -> str:
+        """Refuse anything but scheme and host, and take a last slash off."""
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            msg = "must be a full address such as https://mail.example.com"
+            raise ValueError(msg)
+        if parts.query or parts.fragment or parts.username:
+            msg = "must be scheme, host and port only, without a query or a user name"
+            raise ValueError(msg)
+        return value.rstrip("/")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        """Refuse a zone that the IANA database doesn't hold."""
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            msg = "must be an IANA zone such as Europe/Berlin"
+            raise ValueError(msg) from error
+        return value
+
+    @model_validator(mode="after")
+    def _no_real_mail_from_a_sandbox(self) -> "Settings":
+        """Refuse the sandbox environment with a vendor host that is not this machine."""
+        if self.environment is Environment.SANDBOX and not is_loopback(self.sendgrid_host):
+            msg = (
+                "MAILPREFS_ENVIRONMENT is sandbox, so MAILPREFS_SENDGRID_HOST must be on this "
+                "machine (http://127.0.0.1:PORT); nothing real is sent from a sandbox"
+            )
+            raise ValueError(msg)
+        if self.read_timeout >= self.lease:
+            msg = (
+                "MAILPREFS_LEASE must be longer than MAILPREFS_READ_TIMEOUT, or a call that is "
+                "still running would be taken for lost"
+            )
+            raise ValueError(msg)
+        return self
+
+    @cached_property
+    def database(self) -> str:
+        """Give the database's URL: the one set, else SQLite in the data directory."""
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'mailprefs.db'}"
+
+    @cached_property
+    def spool_dir(self) -> Path:
+        """Give the directory of the pixel's spool."""
+        return self.data_dir / "spool"
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL's host is this machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load(**overrides: object) -> Settings:
+    """Read the settings; *overrides* win over the environment, which wins over ``settings.env``.
+
+    :raises BadSetting: with one sentence a bad value, naming the variable, never the value.
+    """
+    data_dir = Path(str(overrides.get("data_dir") or os.environ.get(f"{PREFIX}DATA_DIR", "") or "mailprefs-data"))
+    try:
+        return Settings(_env_file=data_dir / "settings.env", **overrides)  # type: ignore[call-arg, arg-type]  # pydantic-settings reads _env_file and field values from keywords
+    except ValidationError as error:
+        raise BadSetting(_sentences(error)) from None
+
+
+def _sentences(error: ValidationError) -> str:
+    """Say which settings are wrong, without repeating a value, which may be a secret."""
+    lines = []
+    for problem in error.errors():
+        name = "_".join(str(part) for part in problem["loc"])
+        text = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{PREFIX}{name.upper()}: {text}." if name else f"{text}.")
+    return " ".join(lines)
+
+
+def templates_dir() -> Path:
+    """Give the folder of templates: beside the package in a checkout, inside it in a wheel."""
+    return _beside("templates")
+
+
+def migrations_dir() -> Path:
+    """Give the folder of migrations: beside the package in a checkout, inside it in a wheel."""
+    return _beside("migrations")
+
+
+def _beside(name: str) -> Path:
+    inside = _PACKAGE / f"_{name}"
+    return inside if inside.is_dir() else _PACKAGE.parent / name

@@ -1,0 +1,144 @@
+"""Transactions, the gate and the writer lock."""
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy import text
+
+from mailprefs.db.database import Database, Gate
+from mailprefs.db.dialects import among, database_time
+from mailprefs.errors import BadSetting, StoreUnavailable
+from mailprefs.schema.opens import SilencedDelivery, SpoolPosition
+
+NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+
+
+def test_an_error_in_the_block_leaves_nothing_behind(db: Database) -> None:
+    with pytest.raises(LookupError), db.transaction() as session:
+        session.add(SilencedDelivery(delivery_id=1))
+        session.flush()
+        raise LookupError
+    with db.reading() as session:
+        assert session.query(SilencedDelivery).count() == 0
+
+
+def test_a_date_time_comes_back_aware_and_in_utc(db: Database) -> None:
+    berlin = NOW.astimezone(timezone(timedelta(hours=1)))
+    with db.transaction() as session:
+        session.add(SpoolPosition(segment=b"0" * 16, position=0, updated_at=berlin))
+    with db.reading() as session:
+        stored = session.query(SpoolPosition).one().updated_at
+    assert stored == NOW
+    assert stored.tzinfo is UTC
+
+
+def test_a_naive_date_time_is_refused(db: Database) -> None:
+    with pytest.raises(Exception, match="without a zone"), db.transaction() as session:
+        session.add(SpoolPosition(segment=b"0" * 16, position=0, updated_at=NOW.replace(tzinfo=None)))
+
+
+def test_a_choice_waits_for_a_claim_and_a_claim_for_a_choice(db: Database) -> None:
+    """Whoever uses permissions and whoever takes one away never overlap."""
+    for first, second in ((Gate.USING, Gate.TAKING), (Gate.TAKING, Gate.USING)):
+        order: list[str] = []
+        entered = threading.Event()
+
+        def wait_behind(gate: Gate = second, order: list[str] = order) -> None:
+            with db.transaction(gate):
+                order.append("second in")
+
+        with db.transaction(first):
+            waiting = threading.Thread(target=wait_behind)
+            waiting.start()
+            entered.wait(0.2)
+            order.append("first out")
+        waiting.join(5)
+        assert order == ["first out", "second in"]
+
+
+def test_claims_do_not_wait_for_each_other_on_postgresql(postgresql_url: str) -> None:
+    db = Database(postgresql_url)
+    done = threading.Event()
+
+    def claim() -> None:
+        with db.transaction(Gate.USING):
+            done.set()
+
+    with db.transaction(Gate.USING):
+        thread = threading.Thread(target=claim)
+        thread.start()
+        assert done.wait(5)
+    thread.join(5)
+    db.close()
+
+
+def test_a_choice_passes_ahead_of_writers_that_wait(sqlite_url: str) -> None:
+    """Eight writers stand in line when a person's choice arrives: at most one is ahead of it."""
+    db = Database(sqlite_url)
+    order: list[str] = []
+
+    def write(name: str, gate: Gate) -> None:
+        with db.transaction(gate):
+            order.append(name)
+
+    threads = [threading.Thread(target=write, args=(f"writer {i}", Gate.NONE)) for i in range(8)]
+    with db.transaction():
+        for thread in threads:
+            thread.start()
+        time.sleep(0.2)
+        choice = threading.Thread(target=write, args=("choice", Gate.TAKING))
+        choice.start()
+        time.sleep(0.2)
+    for thread in [*threads, choice]:
+        thread.join(5)
+    assert len(order) == 9
+    assert order.index("choice") <= 1
+    db.close()
+
+
+def test_reading_never_waits_for_a_writer(db: Database) -> None:
+    with db.transaction() as writing:
+        writing.add(SilencedDelivery(delivery_id=1))
+        writing.flush()
+        with db.reading() as session:
+            assert session.query(SilencedDelivery).count() == 0
+
+
+def test_a_lost_database_is_a_sentence_without_people(tmp_path: object) -> None:
+    db = Database(f"postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(StoreUnavailable, match="can't be reached") as caught, db.transaction():
+        pass
+    assert "nobody" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "mysql://x/y", "sqlite://", "sqlite:///:memory:"])
+def test_a_database_that_cannot_serve_is_refused_at_start(url: str) -> None:
+    with pytest.raises(BadSetting, match="MAILPREFS_DATABASE_URL"):
+        Database(url)
+
+
+def test_many_ids_are_one_bound_value(db: Database) -> None:
+    with db.transaction() as session:
+        session.add_all(SilencedDelivery(delivery_id=i << 32) for i in range(1, 6))
+        session.flush()
+        found = session.query(SilencedDelivery).where(
+            among(session, SilencedDelivery.delivery_id, [2 << 32, 4 << 32, 99])
+        )
+        assert sorted(row.delivery_id for row in found) == [2 << 32, 4 << 32]
+
+
+def test_the_databases_clock_is_near_ours(db: Database) -> None:
+    with db.transaction() as session:
+        assert abs(database_time(session) - datetime.now(UTC)) < timedelta(seconds=10)
+
+
+def test_sqlite_keeps_an_answered_choice_through_a_power_cut(sqlite_url: str) -> None:
+    """FULL: the commit is on the disk before the answer; and a deleted address leaves the file."""
+    db = Database(sqlite_url)
+    with db.transaction() as session:
+        assert session.execute(text("PRAGMA synchronous")).scalar_one() == 2
+        assert session.execute(text("PRAGMA secure_delete")).scalar_one() == 1
+        assert session.execute(text("PRAGMA foreign_keys")).scalar_one() == 1
+    db.close()
