@@ -1,0 +1,7 @@
+"""What every test gets. The pieces live in tests/plugins, one subject a file."""
+
+pytest_plugins = [
+    "pytester",
+    "tests.plugins.completeness",
+    "tests.plugins.network",
+]
