@@ -145,8 +145,11 @@ class TrackingBasis(StrEnum):
 # The European Economic Area, the United Kingdom and Switzerland ask for consent to a pixel
 # (ePrivacy Directive article 5(3); CNIL 2026-042; UK PECR regulation 6; Swiss TCA article 45c).
 CONSENT_REGIONS = frozenset(
-    "AT BE BG CH CY CZ DE DK EE ES FI FR GB GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK"
-    .split()
+    {
+        *("AT", "BE", "BG", "CH", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GB", "GR"),
+        *("HR", "HU", "IE", "IS", "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT"),
+        *("RO", "SE", "SI", "SK"),
+    }
 )
 
 

@@ -135,9 +135,10 @@ def load(**overrides: object) -> Settings:
 
     :raises BadSetting: with one sentence a bad value, naming the variable, never the value.
     """
-    data_dir = Path(str(overrides.get("data_dir") or os.environ.get(f"{PREFIX}DATA_DIR", "") or "mailprefs-data"))
+    named = overrides.get("data_dir") or os.environ.get(f"{PREFIX}DATA_DIR")
+    data_dir = Path(str(named or "mailprefs-data"))
     try:
-        return Settings(_env_file=data_dir / "settings.env", **overrides)  # type: ignore[call-arg, arg-type]  # pydantic-settings reads _env_file and field values from keywords
+        return Settings(_env_file=data_dir / "settings.env", **overrides)  # type: ignore[arg-type]  # pydantic checks the values at run time
     except ValidationError as error:
         raise BadSetting(_sentences(error)) from None
 

@@ -133,7 +133,9 @@ def _engine(url: str) -> Engine:
         msg = "MAILPREFS_DATABASE_URL must be sqlite:///FILE or postgresql://USER@HOST/NAME."
         raise BadSetting(msg)
     engine = create_engine(
-        parsed, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}
+        parsed,
+        hide_parameters=True,
+        connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -171,5 +173,7 @@ def _told() -> Iterator[None]:
     except OperationalError as error:
         if "no such" in str(error.orig):
             raise
-        msg = "The database can't be reached or is busy; nothing was changed. Try again in a moment."
+        msg = (
+            "The database can't be reached or is busy; nothing was changed. Try again in a moment."
+        )
         raise StoreUnavailable(msg) from error

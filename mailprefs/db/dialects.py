@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, Table, func, literal, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import DeclarativeBase, QueryableAttribute, Session
 
 
 def is_sqlite(session: Session) -> bool:
@@ -23,7 +22,9 @@ def insert(
     return postgresql.insert(table)
 
 
-def among(session: Session, column: ColumnElement[Any] | Any, ids: Iterable[int]) -> ColumnElement[bool]:  # noqa: ANN401 - an InstrumentedAttribute of any type
+def among(
+    session: Session, column: QueryableAttribute[int] | ColumnElement[int], ids: Iterable[int]
+) -> ColumnElement[bool]:
     """Give ``column IN ids`` as one bound value, so that the statement's text stays the same.
 
     SQLite reads the ids from a JSON array, PostgreSQL from a bigint array.

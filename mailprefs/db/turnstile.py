@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 class Turnstile:
-    """The writer lock of one SQLite file; the lock files lie beside it and end with their process."""
+    """The writer lock of one SQLite file, by lock files beside it; it ends with its process."""
 
     def __init__(self, database: Path) -> None:
         """Name the three lock files after *database*."""

@@ -45,7 +45,7 @@ LINK_TO_PERSON = Mark(personal=True, erasure=Erasure.NULL, retention=Retention.A
 LEDGER = Mark(personal=True, erasure=Erasure.NULL, retention=Retention.LEDGER)
 EVIDENCE = Mark(personal=True, erasure=Erasure.ROW, retention=Retention.EVIDENCE)
 WEBHOOK = Mark(personal=True, erasure=Erasure.ROW, retention=Retention.WEBHOOK)
-# A keyed hash stays after erasure, so that neither an import nor a late event brings the person back.
+# A keyed hash outlives erasure: neither an import nor a late event brings the person back.
 KEYED_HASH = Mark(personal=True, erasure=Erasure.KEEP, retention=Retention.ALWAYS)
 OF_STAFF = Mark(personal=True, erasure=Erasure.KEEP, retention=Retention.STAFF)
 

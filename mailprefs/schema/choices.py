@@ -95,7 +95,7 @@ class ConsentHead(Base):
 
 
 class Suppression(Base):
-    """An address, by keyed hash, that is not to be mailed; by reason, so that each can be lifted."""
+    """An address, by keyed hash, that is not to be mailed; one row a reason, each liftable."""
 
     __tablename__ = "suppressions"
     __table_args__ = (

@@ -28,7 +28,7 @@ class OwnState(StrEnum):
 
 
 class BatchState(StrEnum):
-    """Where a batch stands; ``unknown`` may have been accepted and is never sent again by itself."""
+    """Where a batch stands; ``unknown`` may have been accepted: never sent again by itself."""
 
     PENDING = "pending"
     SENDING = "sending"
@@ -90,7 +90,9 @@ class SingleValues(Base):
 
     __tablename__ = "single_values"
 
-    delivery_id: Mapped[int] = column(BigId, primary_key=True, autoincrement=False, mark=OF_RECIPIENT)
+    delivery_id: Mapped[int] = column(
+        BigId, primary_key=True, autoincrement=False, mark=OF_RECIPIENT
+    )
     values: Mapped[dict[str, Any]] = column(Document, mark=OF_RECIPIENT)
 
 

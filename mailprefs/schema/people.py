@@ -104,7 +104,9 @@ class Topic(Base):
     __table_args__ = (
         UniqueConstraint("slug"),
         UniqueConstraint("id", "message_class"),
-        ForeignKeyConstraint(["sender_id", "message_class"], ["senders.id", "senders.message_class"]),
+        ForeignKeyConstraint(
+            ["sender_id", "message_class"], ["senders.id", "senders.message_class"]
+        ),
         CheckConstraint("message_class IN ('promotional', 'administrative')", name="class"),
         # Whoever was never asked can't be measured by name where consent is needed.
         CheckConstraint("unasked_tracking IN ('off', 'aggregate')", name="unasked"),

@@ -689,15 +689,18 @@ def _hand_overs() -> None:
     op.create_index("ix_hand_overs_message_id", "hand_overs", ["message_id"], unique=False)
 
 
-# Each: table, what is refused, and when (SQL over OLD and NEW; the ledger's rules: the module's docs).
+_MORE_THAN_ERASURE = (
+    "NEW.salt IS NOT NULL OR NEW.payload IS NOT NULL OR NEW.recipient_id IS NOT NULL"
+    " OR NEW.seq <> OLD.seq OR NEW.recorded_at <> OLD.recorded_at"
+    " OR NEW.commitment <> OLD.commitment OR NEW.entry_hash <> OLD.entry_hash"
+)
+# Each: table, what is refused, when (SQL over OLD and NEW; "" is always), and the sentence.
 _REFUSALS = (
     ("consent_entries", "DELETE", "", "the consent ledger is append-only"),
     (
         "consent_entries",
         "UPDATE",
-        "NEW.salt IS NOT NULL OR NEW.payload IS NOT NULL OR NEW.recipient_id IS NOT NULL"
-        " OR NEW.seq <> OLD.seq OR NEW.recorded_at <> OLD.recorded_at"
-        " OR NEW.commitment <> OLD.commitment OR NEW.entry_hash <> OLD.entry_hash",
+        _MORE_THAN_ERASURE,
         "an entry of the consent ledger may only be erased",
     ),
     (
@@ -736,18 +739,19 @@ def _triggers() -> None:
 
 def _sqlite_trigger(table: str, event: str, condition: str, sentence: str) -> list[str]:
     when = f"WHEN {condition} " if condition else ""
-    return [
-        f"CREATE TRIGGER {table}_refuse_{event.lower()} BEFORE {event} ON {table} {when}"
-        f"BEGIN SELECT RAISE(ABORT, '{sentence}'); END"
-    ]
+    trigger = f"CREATE TRIGGER {table}_refuse_{event.lower()} BEFORE {event} ON {table} {when}"
+    return [f"{trigger}BEGIN SELECT RAISE(ABORT, '{sentence}'); END"]
 
 
 def _postgresql_trigger(table: str, event: str, condition: str, sentence: str) -> list[str]:
     name = f"{table}_refuse_{event.lower()}"
     row = "OLD" if event == "DELETE" else "NEW"
-    return [
+    function = (
         f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         f"IF {condition or 'true'} THEN RAISE EXCEPTION '{sentence}' "
-        f"USING ERRCODE = 'integrity_constraint_violation'; END IF; RETURN {row}; END $$",
-        f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()",
-    ]
+        f"USING ERRCODE = 'integrity_constraint_violation'; END IF; RETURN {row}; END $$"
+    )
+    trigger = (
+        f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()"
+    )
+    return [function, trigger]

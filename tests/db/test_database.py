@@ -16,10 +16,14 @@ NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 
 
 def test_an_error_in_the_block_leaves_nothing_behind(db: Database) -> None:
-    with pytest.raises(LookupError), db.transaction() as session:
-        session.add(SilencedDelivery(delivery_id=1))
-        session.flush()
-        raise LookupError
+    def fail_after_a_write() -> None:
+        with db.transaction() as session:
+            session.add(SilencedDelivery(delivery_id=1))
+            session.flush()
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail_after_a_write()
     with db.reading() as session:
         assert session.query(SilencedDelivery).count() == 0
 
@@ -35,8 +39,9 @@ def test_a_date_time_comes_back_aware_and_in_utc(db: Database) -> None:
 
 
 def test_a_naive_date_time_is_refused(db: Database) -> None:
+    naive = SpoolPosition(segment=b"0" * 16, position=0, updated_at=NOW.replace(tzinfo=None))
     with pytest.raises(Exception, match="without a zone"), db.transaction() as session:
-        session.add(SpoolPosition(segment=b"0" * 16, position=0, updated_at=NOW.replace(tzinfo=None)))
+        session.add(naive)
 
 
 def test_a_choice_waits_for_a_claim_and_a_claim_for_a_choice(db: Database) -> None:
@@ -106,8 +111,8 @@ def test_reading_never_waits_for_a_writer(db: Database) -> None:
             assert session.query(SilencedDelivery).count() == 0
 
 
-def test_a_lost_database_is_a_sentence_without_people(tmp_path: object) -> None:
-    db = Database(f"postgresql://nobody@127.0.0.1:1/none")
+def test_a_lost_database_is_a_sentence_without_people() -> None:
+    db = Database("postgresql://nobody@127.0.0.1:1/none")
     with pytest.raises(StoreUnavailable, match="can't be reached") as caught, db.transaction():
         pass
     assert "nobody" not in str(caught.value)
