@@ -1,0 +1,206 @@
+"""Every public URL: the one place where they are made and read.
+
+A path is a prefix and a token. The token holds ids only, never a person's address or name, and is
+signed for one purpose: the pixel's token does nothing at the unsubscribe page. Unsubscribe and
+preferences links never expire and need no lookup to be read, so they work for ever, also when
+the delivery they came with is long deleted.
+
+Never use the *text* of a token to tell two requests apart: mail clients change it on the way, and
+what is read from many texts is one link. The ids are what counts.
+
+=============  =======================================  ========  ==================
+purpose        payload: a format byte, then big-endian  payload   token, characters
+=============  =======================================  ========  ==================
+open           1, delivery (64 bit)                     9 bytes   29
+open           2, campaign (64 bit)                     9 bytes   29
+unsubscribe    1, recipient 32, topic 16, delivery 64   15 bytes  37
+unsubscribe    2, recipient 64, topic 64, delivery 64   25 bytes  51
+preferences    1, recipient 32, delivery 64             13 bytes  35
+preferences    2, recipient 64, delivery 64             17 bytes  40
+sign-in        1, random number (128 bit)               17 bytes  40
+=============  =======================================  ========  ==================
+
+The wide forms are made only for ids that don't fit in the narrow ones.
+"""
+
+from collections.abc import Sequence
+from struct import Struct
+from struct import error as DoesNotFit  # noqa: N812 - the name says what it means here
+from typing import Any, Final, NamedTuple
+
+from mailprefs import keys
+from mailprefs.errors import BadSetting, BadToken
+from mailprefs.links.repair import readings
+from mailprefs.links.signing import SIGNATURE_LENGTH, PurposeSigner
+
+OPEN_PREFIX: Final = "/o/"
+OPEN_SUFFIX: Final = ".gif"
+UNSUBSCRIBE_PREFIX: Final = "/u/"
+PREFERENCES_PREFIX: Final = "/p/"
+SIGN_IN_PREFIX: Final = "/staff/sign-in/"
+NONCE_BYTES: Final = 16
+
+_SETTING = "MAILPREFS_TOKEN_KEYS"
+_NARROW, _WIDE = 1, 2
+_DELIVERY, _CAMPAIGN = 1, 2
+_OPEN = Struct(">BQ")
+_UNSUBSCRIBE = {_NARROW: Struct(">BIHQ"), _WIDE: Struct(">BQQQ")}
+_PREFERENCES = {_NARROW: Struct(">BIQ"), _WIDE: Struct(">BQQ")}
+_SIGN_IN = Struct(f">B{NONCE_BYTES}s")
+
+_DAMAGED = (
+    "This link is damaged or not one of ours; open it from the original message, "
+    "or ask for a new link."
+)
+
+
+class OpenLink(NamedTuple):
+    """What a pixel names: one delivery, or, where nobody is to be told apart, its campaign."""
+
+    campaign_id: int
+    delivery_id: int | None
+
+    @property
+    def is_aggregate(self) -> bool:
+        """Tell whether the pixel only counts loads of the campaign and names no delivery."""
+        return self.delivery_id is None
+
+
+class UnsubscribeLink(NamedTuple):
+    """Who may leave what by this link, and which message carried it."""
+
+    recipient_id: int
+    topic_id: int
+    delivery_id: int
+
+
+class PreferencesLink(NamedTuple):
+    """Whose preferences this link opens, and which message carried it (0 for none)."""
+
+    recipient_id: int
+    delivery_id: int
+
+
+class SignInLink(NamedTuple):
+    """The random number of a one-time sign-in of staff; the store knows whose, and until when."""
+
+    nonce: bytes
+
+
+class _Purpose:
+    """A signer, and the payload forms that it may carry."""
+
+    __slots__ = ("_exact", "_lengths", "_shapes", "_signer", "token")
+
+    def __init__(self, name: str, shapes: dict[int, Struct], secrets: Sequence[bytes]) -> None:
+        self._signer = PurposeSigner(name, secrets)
+        self._shapes = shapes
+        self._lengths = tuple(sorted({-(-shape.size * 4 // 3) for shape in shapes.values()}))
+        self._exact = frozenset(length + 1 + SIGNATURE_LENGTH for length in self._lengths)
+        self.token = self._signer.token
+
+    def fields(self, text: object) -> tuple[Any, ...]:
+        """Give the format byte and the fields of a token, or raise errors.BadToken."""
+        payload = None
+        # The usual case first: the path came back exactly as it was sent.
+        if type(text) is str and len(text) in self._exact:
+            payload = self._signer.payload(text)
+        if payload is None:
+            found = map(self._signer.payload, readings(text, self._lengths))
+            payload = next((one for one in found if one is not None), None)
+        if payload is None:
+            raise BadToken(_DAMAGED)
+        shape = self._shapes.get(payload[0])
+        if shape is None or shape.size != len(payload):
+            # Signed by us, in a form of another release.
+            raise BadToken(_DAMAGED)
+        return shape.unpack(payload)
+
+
+class Links:
+    """Makes and reads every public path. Give it the secrets once; it is safe in all threads."""
+
+    def __init__(self, secrets: Sequence[bytes]) -> None:
+        """Derive the keys of all purposes from *secrets*, oldest first.
+
+        The last one signs, all of them verify: to rotate, add a new one at the end and keep the old
+        ones for as long as links made with them are to work. errors.BadSetting if there is none or
+        one has fewer than 32 bytes; parse_keys also refuses what can be guessed.
+        """
+        if not secrets or min(map(len, secrets)) < keys.KEY_BYTES:
+            raise BadSetting(
+                f"{_SETTING} needs at least one key, each of {keys.KEY_BYTES} bytes or more; "
+                "run: mailprefs init."
+            )
+        opens = {_DELIVERY: _OPEN, _CAMPAIGN: _OPEN}
+        self._open = _Purpose("mailprefs/open/v1", opens, secrets)
+        self._unsubscribe = _Purpose("mailprefs/unsubscribe/v1", _UNSUBSCRIBE, secrets)
+        self._preferences = _Purpose("mailprefs/preferences/v1", _PREFERENCES, secrets)
+        self._sign_in = _Purpose("mailprefs/sign-in/v1", {_NARROW: _SIGN_IN}, secrets)
+
+    def open_path(self, delivery_id: int) -> str:
+        """Give the path of the pixel that measures one delivery."""
+        return f"{OPEN_PREFIX}{self._open.token(_OPEN.pack(_DELIVERY, delivery_id))}{OPEN_SUFFIX}"
+
+    def loads_path(self, campaign_id: int) -> str:
+        """Give the path of the pixel that everybody measured only in aggregate gets."""
+        return f"{OPEN_PREFIX}{self._open.token(_OPEN.pack(_CAMPAIGN, campaign_id))}{OPEN_SUFFIX}"
+
+    def unsubscribe_path(self, recipient_id: int, topic_id: int, delivery_id: int) -> str:
+        """Give the path for RFC 8058 headers and the visible link of one message."""
+        try:
+            payload = _UNSUBSCRIBE[_NARROW].pack(_NARROW, recipient_id, topic_id, delivery_id)
+        except DoesNotFit:
+            payload = _UNSUBSCRIBE[_WIDE].pack(_WIDE, recipient_id, topic_id, delivery_id)
+        return UNSUBSCRIBE_PREFIX + self._unsubscribe.token(payload)
+
+    def preferences_path(self, recipient_id: int, delivery_id: int = 0) -> str:
+        """Give the path of a person's preference page; 0 where no delivery carries the link."""
+        try:
+            payload = _PREFERENCES[_NARROW].pack(_NARROW, recipient_id, delivery_id)
+        except DoesNotFit:
+            payload = _PREFERENCES[_WIDE].pack(_WIDE, recipient_id, delivery_id)
+        return PREFERENCES_PREFIX + self._preferences.token(payload)
+
+    def sign_in_path(self, nonce: bytes) -> str:
+        """Give the path of a staff one-time sign-in; *nonce* is 16 random bytes, stored apart."""
+        if len(nonce) != NONCE_BYTES:
+            raise ValueError(f"a sign-in number has {NONCE_BYTES} bytes")
+        return SIGN_IN_PREFIX + self._sign_in.token(_SIGN_IN.pack(_NARROW, nonce))
+
+    def read_open(self, text: object) -> OpenLink:
+        """Read what came after ``/o/`` (with ``.gif`` or without); errors.BadToken otherwise."""
+        if type(text) is str and text.endswith(OPEN_SUFFIX):
+            text = text[: -len(OPEN_SUFFIX)]
+        form, number = self._open.fields(text)
+        if form == _CAMPAIGN:
+            return OpenLink(number, None)
+        return OpenLink(number >> 32, number)
+
+    def read_unsubscribe(self, text: object) -> UnsubscribeLink:
+        """Read what came after ``/u/``; errors.BadToken otherwise. It never expires."""
+        return UnsubscribeLink(*self._unsubscribe.fields(text)[1:])
+
+    def read_preferences(self, text: object) -> PreferencesLink:
+        """Read what came after ``/p/``; errors.BadToken otherwise. It never expires."""
+        return PreferencesLink(*self._preferences.fields(text)[1:])
+
+    def read_sign_in(self, text: object) -> SignInLink:
+        """Read what came after ``/staff/sign-in/``; errors.BadToken otherwise.
+
+        A good token was made by us; whether it is used up or too old, only the store knows.
+        """
+        return SignInLink(*self._sign_in.fields(text)[1:])
+
+
+def parse_keys(text: str) -> tuple[bytes, ...]:
+    """Read MAILPREFS_TOKEN_KEYS: keys of 32 bytes or more, base64url or hex, comma between.
+
+    Oldest first; the last one signs. errors.BadSetting says in a sentence which is weak, and why.
+    """
+    return keys.parse_list(text, setting=_SETTING)
+
+
+def new_key() -> str:
+    """Give a fresh key as text for MAILPREFS_TOKEN_KEYS."""
+    return keys.new_key()
