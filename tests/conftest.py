@@ -3,5 +3,6 @@
 pytest_plugins = [
     "pytester",
     "tests.plugins.completeness",
+    "tests.plugins.databases",
     "tests.plugins.network",
 ]
