@@ -78,6 +78,8 @@ class Campaign(Base):
     approved_at: Mapped[datetime | None] = column(UtcDateTime)
     # The state to come back to on resume.
     paused_from: Mapped[CampaignState | None] = column(words(CampaignState))
+    # Why mailprefs itself paused it (the vendor refuses the message); None when a person did.
+    paused_reason: Mapped[str | None] = column(Text)
     due_at: Mapped[datetime | None] = column(UtcDateTime)
     # The IANA zone in which the schedule was said, to show it as it was meant.
     zone: Mapped[str | None] = column(String(64))

@@ -485,6 +485,7 @@ def _campaigns() -> None:
         sa.Column("approver_id", sa.Integer(), nullable=True),
         sa.Column("approved_at", base.UtcDateTime(), nullable=True),
         sa.Column("paused_from", sa.String(24), nullable=True),
+        sa.Column("paused_reason", sa.Text(), nullable=True),
         sa.Column("due_at", base.UtcDateTime(), nullable=True),
         sa.Column("zone", sa.String(length=64), nullable=True),
         sa.Column("report_zone", sa.String(length=64), nullable=False),

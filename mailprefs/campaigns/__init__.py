@@ -1,0 +1,1 @@
+"""Campaigns: writing them, checking them, letting them go, stopping them, and how they stand."""

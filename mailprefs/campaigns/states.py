@@ -1,0 +1,175 @@
+"""From draft to finished: approve, send, undo, pause, resume, cancel.
+
+Each function changes one campaign's state under a conditional UPDATE, so that a double click or two
+people at once do it once, and writes the audit. Pausing and cancelling take the gate (the edge opens
+their transaction with ``Gate.TAKING``): after their commit no new vendor call begins.
+"""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from mailprefs import audit, staff
+from mailprefs.audit import Actor
+from mailprefs.deliveries.cancel import cancel_pending
+from mailprefs.errors import Conflict, NotAllowed, NotFound
+from mailprefs.policy import Role
+from mailprefs.schema.campaigns import Campaign, CampaignState
+
+RUNNING = frozenset({CampaignState.FREEZING, CampaignState.SENDING})
+STOPPABLE = RUNNING | {CampaignState.SCHEDULED, CampaignState.PAUSED, CampaignState.HELD}
+
+
+def find(session: Session, campaign_id: int) -> Campaign:
+    """Give one campaign.
+
+    :raises NotFound: for an unknown id, and for the standing campaigns of single messages.
+    """
+    campaign = session.get(Campaign, campaign_id)
+    if campaign is None or campaign.standing:
+        msg = f"There is no campaign {campaign_id}. `mailprefs campaign list` shows those there are."
+        raise NotFound(msg)
+    return campaign
+
+
+def approve(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -> None:
+    """Approve an administrative campaign's current revision, as its second person.
+
+    :raises NotAllowed: without the role, or for the author or last editor of it.
+    :raises Conflict: unless it is an administrative draft.
+    """
+    campaign = find(session, campaign_id)
+    staff.require(session, actor, Role.APPROVE)
+    if not campaign.message_class.needs_second_person:
+        msg = "A promotional campaign needs no approval; send it."
+        raise Conflict(msg)
+    if actor.staff_id is None or actor.staff_id in {campaign.author_id, campaign.editor_id}:
+        msg = (
+            "Administrative mail reaches people who left all promotions, so a second person "
+            "approves it: somebody other than its author and its last editor."
+        )
+        raise NotAllowed(msg)
+    _change(
+        session,
+        campaign,
+        {CampaignState.DRAFT},
+        "approved",
+        approver_id=actor.staff_id,
+        approved_at=now,
+    )
+    _note(session, actor, "campaign.approved", campaign, now, revision=campaign.revision)
+
+
+def send(
+    session: Session,
+    campaign_id: int,
+    actor: Actor,
+    *,
+    now: datetime,
+    due_at: datetime,
+    zone: str | None = None,
+) -> None:
+    """Let a checked draft go at *due_at*; until then ``undo`` takes it back.
+
+    The caller has run the checks (``review.require``) in this same transaction.
+
+    :raises NotAllowed: without the role, or for administrative mail that nobody approved.
+    :raises Conflict: unless it is a draft.
+    """
+    campaign = find(session, campaign_id)
+    staff.require(session, actor, Role.SEND)
+    if campaign.message_class.needs_second_person and campaign.approved_at is None:
+        msg = (
+            "This administrative campaign isn't approved yet. Somebody other than its author "
+            f"approves it: mailprefs campaign approve {campaign_id}"
+        )
+        raise NotAllowed(msg)
+    _change(session, campaign, {CampaignState.DRAFT}, "sent", state=CampaignState.SCHEDULED,
+            due_at=due_at, zone=zone)
+    _note(session, actor, "campaign.sent", campaign, now, due_at=due_at.isoformat())
+
+
+def undo(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -> None:
+    """Take a send back while nothing has begun; the approval stays."""
+    campaign = find(session, campaign_id)
+    staff.require(session, actor, Role.SEND)
+    _change(session, campaign, {CampaignState.SCHEDULED}, "taken back", state=CampaignState.DRAFT,
+            due_at=None, zone=None)
+    _note(session, actor, "campaign.send_undone", campaign, now)
+
+
+def pause(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -> None:
+    """Hold a running campaign: calls in flight finish, no new one begins."""
+    campaign = find(session, campaign_id)
+    staff.require(session, actor, Role.SEND)
+    _change(session, campaign, RUNNING, "paused", state=CampaignState.PAUSED,
+            paused_from=campaign.state)
+    _note(session, actor, "campaign.paused", campaign, now)
+
+
+def resume(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -> None:
+    """Go on with a paused campaign where it stopped."""
+    campaign = find(session, campaign_id)
+    staff.require(session, actor, Role.SEND)
+    _change(session, campaign, {CampaignState.PAUSED}, "resumed",
+            state=campaign.paused_from or CampaignState.SENDING, paused_from=None,
+            paused_reason=None)
+    _note(session, actor, "campaign.resumed", campaign, now)
+
+
+def cancel(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -> None:
+    """Stop a campaign for good: calls in flight finish, everybody else is skipped as cancelled."""
+    campaign = find(session, campaign_id)
+    staff.require(session, actor, Role.SEND)
+    _change(session, campaign, STOPPABLE, "cancelled", state=CampaignState.CANCELLED,
+            finished_at=now)
+    cancel_pending(session, campaign_id)
+    _note(session, actor, "campaign.cancelled", campaign, now)
+
+
+def due_after(now: datetime, delay: float) -> datetime:
+    """Give the instant at which a send pressed *now* begins, after *delay* seconds to undo it."""
+    return now + timedelta(seconds=delay)
+
+
+def _change(
+    session: Session,
+    campaign: Campaign,
+    allowed: Collection[CampaignState],
+    done: str,
+    **values: Any,  # noqa: ANN401 - columns of campaigns, checked by SQLAlchemy
+) -> None:
+    """Update the campaign if it still is in an allowed state, else say where it stands.
+
+    :raises Conflict: when it isn't in one of the allowed states (any more).
+    """
+    changed = session.execute(
+        update(Campaign)
+        .where(Campaign.id == campaign.id, Campaign.state.in_(allowed))
+        .where(Campaign.revision == campaign.revision)
+        .values(**values)
+        .returning(Campaign.id)
+    ).one_or_none()
+    if changed is None:
+        session.refresh(campaign)
+        words = " or ".join(sorted(state.value for state in allowed))
+        msg = (
+            f"Campaign {campaign.id} is {campaign.state.value}; only one that is {words} "
+            f"can be {done}."
+        )
+        raise Conflict(msg)
+    session.refresh(campaign)
+
+
+def _note(
+    session: Session,
+    actor: Actor,
+    action: str,
+    campaign: Campaign,
+    now: datetime,
+    **details: object,
+) -> None:
+    audit.record(session, actor, action, ("campaign", campaign.id), now=now, details=details)
