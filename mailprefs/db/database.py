@@ -87,6 +87,7 @@ class Database:
                 session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
                 session.execute(text("SET TRANSACTION READ ONLY"))
             yield session
+            session.expunge_all()  # what was read stays readable after the block
             session.rollback()
 
     def checkpoint(self) -> None:
