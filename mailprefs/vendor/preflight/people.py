@@ -127,7 +127,7 @@ def _substitutions(request: Object, person: Object, place: Place) -> Faults:
     if len(pairs) > MOST_BYTES:
         yield Fault(place, f"more than {MOST_BYTES} tags.")
     for number, (tag, value) in enumerate(pairs.items(), start=1):
-        if not tag or any(character.isspace() for character in tag):
+        if not tag or " " in tag or not tag.isprintable():
             yield Fault(place, f"the name of tag {number} is empty or holds a space.")
         if not isinstance(value, str):
             yield Fault(place, f"the value of {called(tag, number)} must be a text.")
