@@ -85,6 +85,7 @@ class Skip(StrEnum):
     ERASED = "erased"
     CANCELLED = "cancelled"
     EMPTY_FIELD = "empty_field"
+    NOT_ON_ALLOW_LIST = "not_on_allow_list"
 
 
 class Failure(StrEnum):

@@ -56,6 +56,7 @@ class Campaign(Base):
         CheckConstraint("approver_id IS NULL OR approver_id <> author_id", name="second_person"),
         # One standing campaign for each kind of single message.
         Index("uq_campaigns_template", "template", unique=True),
+        Index("ix_campaigns_state", "state"),
         {"sqlite_autoincrement": True},
     )
 
@@ -78,6 +79,8 @@ class Campaign(Base):
     approved_at: Mapped[datetime | None] = column(UtcDateTime)
     # The state to come back to on resume.
     paused_from: Mapped[CampaignState | None] = column(words(CampaignState))
+    # Why it was paused, for staff: what the vendor refused, or what a person said.
+    paused_reason: Mapped[str | None] = column(Text)
     # Why mailprefs itself paused it (the vendor refuses the message); None when a person did.
     paused_reason: Mapped[str | None] = column(Text)
     due_at: Mapped[datetime | None] = column(UtcDateTime)

@@ -103,6 +103,7 @@ class Batch(Base):
     __table_args__ = (
         Index(
             "ix_batches_pending",
+            "campaign_id",
             "priority",
             "id",
             sqlite_where=text("state = 'pending'"),
@@ -114,6 +115,12 @@ class Batch(Base):
             sqlite_where=text("state = 'sending'"),
             postgresql_where=text("state = 'sending'"),
         ),
+        Index(
+            "ix_batches_unknown",
+            "campaign_id",
+            sqlite_where=text("state = 'unknown'"),
+            postgresql_where=text("state = 'unknown'"),
+        ),
         Index("ix_batches_campaign_id_first_id", "campaign_id", "first_id"),
         CheckConstraint("own BETWEEN 0 AND n", name="own"),
         {"sqlite_autoincrement": True},
@@ -122,7 +129,7 @@ class Batch(Base):
     id: Mapped[int] = column(BigId, primary_key=True)
     campaign_id: Mapped[int] = column(Integer, ForeignKey("campaigns.id"))
     content_id: Mapped[int] = column(BigId, ForeignKey("contents.id"))
-    # 0 single messages, 1 administrative, 2 promotional: lower ones are always claimed first.
+    # Lower ones of a campaign are claimed first; between campaigns, the class decides.
     priority: Mapped[int] = column(SmallInteger)
     first_id: Mapped[int] = column(BigId)
     last_id: Mapped[int] = column(BigId)

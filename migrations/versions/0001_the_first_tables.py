@@ -519,6 +519,7 @@ def _campaigns() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_campaigns"),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_campaigns_state", "campaigns", ["state"], unique=False)
     op.create_index("uq_campaigns_template", "campaigns", ["template"], unique=True)
 
 
@@ -649,7 +650,7 @@ def _batches() -> None:
     op.create_index(
         "ix_batches_pending",
         "batches",
-        ["priority", "id"],
+        ["campaign_id", "priority", "id"],
         unique=False,
         sqlite_where=sa.text("state = 'pending'"),
         postgresql_where=sa.text("state = 'pending'"),
@@ -661,6 +662,14 @@ def _batches() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'sending'"),
         postgresql_where=sa.text("state = 'sending'"),
+    )
+    op.create_index(
+        "ix_batches_unknown",
+        "batches",
+        ["campaign_id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'unknown'"),
+        postgresql_where=sa.text("state = 'unknown'"),
     )
 
 

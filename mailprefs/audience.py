@@ -1,0 +1,147 @@
+"""Who may get what: the only statement of it, asked by review, freeze and the last check.
+
+``may_get`` is one SQL condition over ``recipients`` (and, for promotional mail, the person's
+``subscriptions`` row for the topic). ``reason`` is made around the same condition, so it is NULL
+exactly for those who may get the message, and *chosen* = eligible + everybody kept out, by reason.
+
+Who is **chosen** in the first place:
+
+* promotional: everybody who has ever been asked about the topic, that is, has a subscription row
+  in any state. Those who left or never confirmed are kept out, with that reason.
+* administrative in bulk: everybody we know.
+* a single message of a standing campaign: the person it is addressed to.
+"""
+
+from typing import Final, NamedTuple
+
+from sqlalchemy import ColumnElement, Exists, Select, String, and_, case, exists, func, null, or_, select
+from sqlalchemy.orm import Session
+
+from mailprefs.policy import (
+    AddressOrigin,
+    MessageClass,
+    Skip,
+    SubscriptionState,
+    SuppressionReason,
+)
+from mailprefs.schema.campaigns import Campaign
+from mailprefs.schema.choices import Suppression
+from mailprefs.schema.people import Recipient, Subscription
+
+CONFIRMATIONS: Final = frozenset({"confirmation"})
+"""Single messages that ask a person to confirm an address: all that an unconfirmed one gets."""
+
+
+class Audience(NamedTuple):
+    """What of a campaign decides who may get it."""
+
+    topic_id: int
+    message_class: MessageClass
+    template: str | None = None
+
+    @property
+    def needs_subscription(self) -> bool:
+        """Tell whether the rule reads the person's subscription to the topic."""
+        return self.message_class.needs_subscription
+
+
+class Forecast(NamedTuple):
+    """How many people a campaign would reach now; chosen = eligible + sum(kept_out)."""
+
+    chosen: int
+    eligible: int
+    kept_out: dict[Skip, int]
+
+
+def of(campaign: Campaign) -> Audience:
+    """Give the audience of *campaign*."""
+    return Audience(campaign.topic_id, campaign.message_class, campaign.template)
+
+
+def eligible(audience: Audience) -> Select[tuple[int]]:
+    """Give the query for the ids of all recipients who may get a message to *audience*."""
+    return chosen(audience).where(may_get(audience))
+
+
+def chosen(audience: Audience) -> Select[tuple[int]]:
+    """Give the query for the ids of all recipients the campaign is meant for."""
+    query = select(Recipient.id)
+    if not audience.needs_subscription:
+        return query
+    return query.join(Subscription, subscribed_to(audience))
+
+
+def subscribed_to(audience: Audience) -> ColumnElement[bool]:
+    """Give the condition that joins a recipient's subscription row to this audience's topic."""
+    return and_(
+        Subscription.recipient_id == Recipient.id, Subscription.topic_id == audience.topic_id
+    )
+
+
+def may_get(audience: Audience) -> ColumnElement[bool]:
+    """Give the rule itself: true for a person who may get the message now.
+
+    Never true for a person whose row is gone: it may stand over outer joins.
+    """
+    conditions = [Recipient.id.is_not(None), ~_suppressed(audience)]
+    if audience.template not in CONFIRMATIONS:
+        conditions.append(Recipient.address_origin != AddressOrigin.UNCONFIRMED)
+    if audience.needs_subscription:
+        conditions.append(Subscription.state == SubscriptionState.SUBSCRIBED)
+    return and_(*conditions)
+
+
+def reason(audience: Audience) -> ColumnElement[str | None]:
+    """Give why a person is kept out, as a ``Skip`` word; NULL for a person who may get it.
+
+    Where several reasons hold, the one a person would name first: erased, left, suppressed,
+    never confirmed, never subscribed.
+    """
+    left: ColumnElement[bool] = _suppressed(audience, SuppressionReason.UNSUBSCRIBED)
+    if audience.needs_subscription:
+        left = or_(Subscription.state == SubscriptionState.UNSUBSCRIBED, left)
+    return case(
+        (may_get(audience), null()),
+        (
+            or_(Recipient.id.is_(None), _suppressed(audience, SuppressionReason.ERASED)),
+            Skip.ERASED.value,
+        ),
+        (left, Skip.UNSUBSCRIBED.value),
+        (_suppressed(audience), Skip.SUPPRESSED.value),
+        (Recipient.address_origin == AddressOrigin.UNCONFIRMED, Skip.UNCONFIRMED.value),
+        else_=Skip.NOT_SUBSCRIBED.value,
+    ).cast(String(24))
+
+
+def why_not(audience: Audience) -> Select[tuple[str, int]]:
+    """Give the query for how many of the chosen are kept out, by reason."""
+    kept_out = chosen(audience).add_columns(reason(audience).label("reason")).subquery()
+    return (
+        select(kept_out.c.reason, func.count())
+        .where(kept_out.c.reason.is_not(None))
+        .group_by(kept_out.c.reason)
+    )
+
+
+def forecast(session: Session, audience: Audience) -> Forecast:
+    """Count whom a campaign to *audience* would reach if it were frozen now.
+
+    One statement, so the numbers add up while people come and go.
+    """
+    people = chosen(audience).add_columns(reason(audience).label("reason")).subquery()
+    rows = session.execute(select(people.c.reason, func.count()).group_by(people.c.reason))
+    counts: dict[str | None, int] = {word: n for word, n in rows}
+    reached = counts.pop(None, 0)
+    kept_out = {Skip(word): n for word, n in sorted(counts.items()) if word is not None}
+    return Forecast(reached + sum(kept_out.values()), reached, kept_out)
+
+
+def _suppressed(audience: Audience, why: SuppressionReason | None = None) -> Exists:
+    """Give whether a suppression that this class honours stands against the person's address."""
+    conditions = [
+        Suppression.address_hash == Recipient.address_hash,
+        Suppression.scope.in_(audience.message_class.honoured_scopes),
+    ]
+    if why is not None:
+        conditions.append(Suppression.reason == why)
+    return exists().where(*conditions).correlate(Recipient)
