@@ -120,6 +120,11 @@ class Choice(StrEnum):
     WITHDRAWN = "withdrawn"
     OBJECTED = "objected"
 
+    @property
+    def is_no(self) -> bool:
+        """Tell whether the person said no, in whatever form: a no always counts as one."""
+        return self in _NO
+
 
 class Purpose(StrEnum):
     """What a choice is about."""
