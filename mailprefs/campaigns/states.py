@@ -130,6 +130,23 @@ def cancel(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -
     _note(session, actor, "campaign.cancelled", campaign, now)
 
 
+def new_revision(session: Session, campaign: Campaign, **values: Any) -> None:  # noqa: ANN401 - columns of campaigns, checked by SQLAlchemy
+    """Begin the draft's next revision; an approval was for the former one and is void.
+
+    :raises Conflict: for a campaign that has left the draft.
+    """
+    _change(
+        session,
+        campaign,
+        {CampaignState.DRAFT},
+        "edited",
+        revision=campaign.revision + 1,
+        approver_id=None,
+        approved_at=None,
+        **values,
+    )
+
+
 def due_after(now: datetime, delay: float) -> datetime:
     """Give the instant at which a send pressed *now* begins, after *delay* seconds to undo it."""
     return now + timedelta(seconds=delay)

@@ -1,0 +1,197 @@
+"""Writing a campaign: create it, change it; each change is a new revision with its own content."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from mailprefs import audit, staff
+from mailprefs.audit import Actor
+from mailprefs.campaigns import states
+from mailprefs.errors import BadInput, Conflict
+from mailprefs.policy import LegalPurpose, MessageClass, Role
+from mailprefs.rendering.content import Content as Composed
+from mailprefs.rendering.content import Letterhead, Source, compose
+from mailprefs.schema.campaigns import Campaign, CampaignState, Content, SourceFormat
+from mailprefs.schema.people import Attribute, Sender, Topic
+
+SHORTEST_REASON: Final = 10
+"""Characters: a reason for mailing people who said no to promotions is a sentence, not a dot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What an author gives: the topic decides the class; *purpose* and *reason* are for
+    administrative campaigns only."""
+
+    topic: str
+    subject: str
+    body: str
+    format: SourceFormat = SourceFormat.MARKDOWN
+    name: str | None = None
+    purpose: LegalPurpose | None = None
+    reason: str | None = None
+
+
+class Company(NamedTuple):
+    """What of the installation every message shows: a contact, and the zone of its reports."""
+
+    contact: str
+    zone: str
+
+
+def create(
+    session: Session, draft: Draft, actor: Actor, *, company: Company, now: datetime
+) -> int:
+    """Store a new draft and its first content; give the campaign's id.
+
+    :raises BadTemplate: when the source breaks a rule of the merge language or of the class.
+    :raises BadInput: for an administrative draft without purpose and reason, or a promotional one
+        with them.
+    :raises NotFound: for an unknown topic.
+    """
+    staff.require(session, actor, Role.DRAFT)
+    topic = _topic(session, draft.topic)
+    _check_purpose(topic, draft)
+    campaign = Campaign(
+        topic_id=topic.id,
+        message_class=topic.message_class,
+        name=draft.name or draft.subject,
+        state=CampaignState.DRAFT,
+        standing=False,
+        purpose=draft.purpose,
+        reason=draft.reason,
+        revision=1,
+        author_id=actor.staff_id,
+        editor_id=actor.staff_id,
+        report_zone=company.zone,
+        created_at=now,
+        frozen_to=0,
+        chosen=0,
+        frozen=0,
+    )
+    composed = _compose(session, topic, draft, company)
+    session.add(campaign)
+    session.flush()
+    _store(session, campaign, draft, composed, now)
+    audit.record(session, actor, "campaign.created", ("campaign", campaign.id), now=now,
+                 reason=draft.reason, details={"class": topic.message_class.value})
+    return campaign.id
+
+
+def edit(
+    session: Session, campaign_id: int, draft: Draft, actor: Actor, *, company: Company, now: datetime
+) -> None:
+    """Replace a draft's subject, source, purpose and reason; an approval it had is void.
+
+    :raises Conflict: for a campaign that isn't a draft, or a topic that isn't the campaign's.
+    """
+    staff.require(session, actor, Role.DRAFT)
+    campaign = states.find(session, campaign_id)
+    topic = _topic(session, draft.topic)
+    if topic.id != campaign.topic_id:
+        msg = "A campaign keeps its topic, and with it its class; write a new campaign instead."
+        raise Conflict(msg)
+    _check_purpose(topic, draft)
+    composed = _compose(session, topic, draft, company)
+    states.new_revision(
+        session,
+        campaign,
+        editor_id=actor.staff_id,
+        name=draft.name or draft.subject,
+        purpose=draft.purpose,
+        reason=draft.reason,
+    )
+    _store(session, campaign, draft, composed, now)
+    audit.record(session, actor, "campaign.edited", ("campaign", campaign.id), now=now,
+                 reason=draft.reason, details={"revision": campaign.revision})
+
+
+def content(session: Session, campaign: Campaign) -> Content:
+    """Give the current content of a campaign as it was stored."""
+    return session.execute(
+        select(Content).where(
+            Content.campaign_id == campaign.id, Content.revision == campaign.revision
+        )
+    ).scalar_one()
+
+
+def composed(stored: Content) -> Composed:
+    """Give a stored content in the form that rendering works with."""
+    return Composed.from_document(
+        stored.tags, subject=stored.subject, text=stored.text, html=stored.html
+    )
+
+
+def _topic(session: Session, slug: str) -> Topic:
+    topic = session.execute(select(Topic).where(Topic.slug == slug)).scalar_one_or_none()
+    if topic is None:
+        msg = f"There is no topic {slug!r}; `mailprefs topic list` shows those there are."
+        raise BadInput(msg)
+    return topic
+
+
+def _check_purpose(topic: Topic, draft: Draft) -> None:
+    """Ask administrative mail, and nothing else, for its legal purpose and a written reason."""
+    if topic.message_class is MessageClass.PROMOTIONAL:
+        if draft.purpose or draft.reason:
+            msg = (
+                f"The topic {topic.slug!r} is promotional: a legal purpose and a reason belong to "
+                "administrative campaigns only."
+            )
+            raise BadInput(msg)
+        return
+    if draft.purpose is None:
+        choices = ", ".join(purpose.value for purpose in LegalPurpose)
+        msg = f"The topic {topic.slug!r} is administrative: give its legal purpose, one of {choices}."
+        raise BadInput(msg)
+    if len((draft.reason or "").strip()) < SHORTEST_REASON:
+        msg = (
+            "An administrative campaign reaches people who left all promotions: write the reason "
+            f"for it in a sentence (at least {SHORTEST_REASON} characters)."
+        )
+        raise BadInput(msg)
+
+
+def _compose(session: Session, topic: Topic, draft: Draft, company: Company) -> Composed:
+    sender = session.get_one(Sender, topic.sender_id)
+    letterhead = Letterhead(
+        message_class=topic.message_class,
+        sender_name=sender.name,
+        topic_name=topic.name,
+        postal_address=sender.postal_address,
+        policy_url=f"{sender.base_url}/policy",
+        contact=company.contact or sender.reply_to,
+        purpose=draft.purpose,
+    )
+    attributes = set(session.scalars(select(Attribute.name)))
+    source = Source(draft.subject, draft.body, draft.format.value)
+    return compose(source, letterhead, attributes=attributes)
+
+
+def _store(
+    session: Session, campaign: Campaign, draft: Draft, composed: Composed, now: datetime
+) -> None:
+    """Store the content of the campaign's current revision; it never changes after this."""
+    whole = "\0".join((composed.subject, composed.text, composed.html))
+    session.add(
+        Content(
+            campaign_id=campaign.id,
+            revision=campaign.revision,
+            language=composed.language,
+            variant="",
+            format=draft.format,
+            subject_source=draft.subject,
+            body_source=draft.body,
+            subject=composed.subject,
+            text=composed.text,
+            html=composed.html,
+            tags=composed.document(),
+            sha256=hashlib.sha256(whole.encode()).digest(),
+            created_at=now,
+        )
+    )
+    session.flush()

@@ -1,0 +1,255 @@
+"""The checks before a send, in one place for page, command line and API.
+
+Each finding says how many people it concerns. A ``block`` stands in the way of sending; some blocks
+can be overridden with a reason (audited), but never those that protect people: the unsubscribe
+link, the class with its From address, and the postal address.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import Session
+
+from mailprefs import audience, audit
+from mailprefs.audit import Actor
+from mailprefs.campaigns import drafts, states
+from mailprefs.errors import BadInput, CheckFailed
+from mailprefs.policy import MessageClass, Skip
+from mailprefs.rendering import lint
+from mailprefs.rendering.lint import Finding, Severity
+from mailprefs.schema.campaigns import Campaign, CampaignState
+from mailprefs.schema.people import Recipient, Sender, Topic
+from mailprefs.settings import Environment, Settings, is_loopback
+
+LARGEST_GROWTH: Final = 3
+"""An audience more than this many times the topic's last one is probably a mistake."""
+SHORTEST_REASON: Final = 10
+"""Characters of the reason for an override."""
+
+NEVER_OVERRIDDEN: Final = frozenset(
+    {"unsubscribe_link", "postal_address", "from_address", "audience_empty", "vendor_key"}
+)
+_PEOPLE: Final = {"first_name": Recipient.first_name, "last_name": Recipient.last_name}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One finding about one campaign: its code, whether it blocks, and whom it concerns."""
+
+    code: str
+    blocks: bool
+    sentence: str
+    people: int
+    overridable: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the check as JSON."""
+        return {
+            "code": self.code,
+            "blocks": self.blocks,
+            "sentence": self.sentence,
+            "people": self.people,
+            "overridable": self.overridable,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """What somebody sees before pressing send: who would get it, who not, and what is wrong."""
+
+    campaign_id: int
+    message_class: MessageClass
+    chosen: int
+    eligible: int
+    kept_out: dict[Skip, int]
+    checks: tuple[Check, ...]
+
+    @property
+    def blocks(self) -> tuple[Check, ...]:
+        """Give the checks that stand in the way of sending."""
+        return tuple(check for check in self.checks if check.blocks)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the review as JSON."""
+        return {
+            "id": self.campaign_id,
+            "message_class": self.message_class.value,
+            "chosen": self.chosen,
+            "eligible": self.eligible,
+            "kept_out": {reason.value: n for reason, n in self.kept_out.items()},
+            "ready": not self.blocks,
+            "checks": [check.as_json() for check in self.checks],
+        }
+
+
+def review(session: Session, campaign_id: int, settings: Settings) -> Review:
+    """Run every check of one campaign against the people it would reach now.
+
+    :raises NotFound: for an unknown campaign.
+    """
+    campaign = states.find(session, campaign_id)
+    topic = session.get_one(Topic, campaign.topic_id)
+    sender = session.get_one(Sender, topic.sender_id)
+    who = audience.of(campaign)
+    reach = audience.forecast(session, who)
+    content = drafts.composed(drafts.content(session, campaign))
+    production = settings.environment is Environment.PRODUCTION
+    found = list(lint.findings(content, production=production))
+    found += _about_sender(sender, production=production)
+    found += _about_audience(session, campaign, reach.eligible)
+    if not settings.sendgrid_api_key.get_secret_value():
+        found.append(_block("vendor_key", "No vendor key is set (MAILPREFS_SENDGRID_API_KEY)."))
+    checks = [_check(finding, reach.eligible) for finding in found]
+    checks += _empty_fields(session, who, content.required)
+    return Review(
+        campaign_id=campaign.id,
+        message_class=campaign.message_class,
+        chosen=reach.chosen,
+        eligible=reach.eligible,
+        kept_out=reach.kept_out,
+        checks=tuple(sorted(checks, key=lambda check: (not check.blocks, check.code))),
+    )
+
+
+def require(
+    session: Session,
+    done: Review,
+    actor: Actor,
+    *,
+    overrides: Collection[str] = (),
+    reason: str | None = None,
+    now: datetime,
+) -> None:
+    """Let a review pass, or say what stands in the way; an override is audited with its reason.
+
+    :raises CheckFailed: while a check blocks that isn't overridden, or can't be.
+    :raises BadInput: for an override without a reason of at least 10 characters.
+    """
+    left = [check for check in done.blocks if check.code not in overrides or not check.overridable]
+    if left:
+        lines = "\n".join(f"  {check.code}: {check.sentence}" for check in left)
+        msg = f"Campaign {done.campaign_id} can't be sent yet:\n{lines}"
+        raise CheckFailed(msg)
+    used = sorted({check.code for check in done.blocks} & set(overrides))
+    if not used:
+        return
+    if len((reason or "").strip()) < SHORTEST_REASON:
+        msg = "An override needs its reason in a sentence; it is kept in the audit."
+        raise BadInput(msg)
+    audit.record(
+        session,
+        actor,
+        "campaign.checks_overridden",
+        ("campaign", done.campaign_id),
+        now=now,
+        reason=reason,
+        details={"checks": used},
+    )
+
+
+def _about_sender(sender: Sender, *, production: bool) -> list[Finding]:
+    """Look at what the sender puts on every message: From, base URL, postal address."""
+    found = []
+    domain = sender.from_address.rpartition("@")[2]
+    if not domain or (production and domain.endswith((".example", ".invalid", ".test"))):
+        found.append(
+            _block(
+                "from_address",
+                f"The {sender.message_class.value} sender has no From address of your own; set "
+                f"it: mailprefs sender set {sender.message_class.value} --from ADDRESS.",
+            )
+        )
+    if not sender.postal_address.strip() and sender.message_class is MessageClass.PROMOTIONAL:
+        found.append(
+            _block(
+                "postal_address",
+                "The sender has no postal address, which every promotional message must show; "
+                "set it: mailprefs sender set promotional --postal-address TEXT.",
+            )
+        )
+    if production and (not sender.base_url.startswith("https://") or is_loopback(sender.base_url)):
+        found.append(
+            _block(
+                "base_url",
+                "The links of this message would lead to an address that isn't https or only "
+                "works on this machine; set MAILPREFS_BASE_URL and the sender's base URL.",
+            )
+        )
+    return found
+
+
+def _about_audience(session: Session, campaign: Campaign, eligible: int) -> list[Finding]:
+    """Stop a campaign to nobody, and one to far more people than the topic's last one."""
+    if eligible == 0:
+        return [_block("audience_empty", "Nobody would get this message.")]
+    last = session.execute(
+        select(Campaign.frozen)
+        .where(
+            Campaign.topic_id == campaign.topic_id,
+            Campaign.id != campaign.id,
+            Campaign.state.in_((CampaignState.FINISHED, CampaignState.SENDING, CampaignState.HELD)),
+            Campaign.standing.is_(False),
+        )
+        .order_by(Campaign.id.desc())
+        .limit(1)
+    ).scalar()
+    if last and eligible > LARGEST_GROWTH * last:
+        return [
+            _block(
+                "audience_growth",
+                f"The audience is {eligible / last:.1f} times the topic's last one "
+                f"({eligible:,} people against {last:,}).",
+            )
+        ]
+    return []
+
+
+def _empty_fields(
+    session: Session, who: audience.Audience, required: Collection[str]
+) -> list[Check]:
+    """Count the people for whom a merge field without a fallback is empty."""
+    checks = []
+    for field in required:
+        empty = session.execute(
+            select(func.count()).select_from(
+                audience.eligible(who).where(_is_empty(field)).subquery()
+            )
+        ).scalar_one()
+        if empty:
+            checks.append(
+                Check(
+                    code="empty_field",
+                    blocks=True,
+                    sentence=(
+                        f"The field {field} is empty and has no fallback; give it one: "
+                        f'{{{{ {field} | "..." }}}}. Without it these people are left out.'
+                    ),
+                    people=empty,
+                    overridable=True,
+                )
+            )
+    return checks
+
+
+def _is_empty(field: str) -> ColumnElement[bool]:
+    column = _PEOPLE.get(field)
+    value = column if column is not None else Recipient.attributes[field].as_string()
+    return or_(value.is_(None), func.trim(value) == "")
+
+
+def _block(code: str, sentence: str) -> Finding:
+    return Finding(code, Severity.BLOCK, sentence)
+
+
+def _check(finding: Finding, people: int) -> Check:
+    blocks = finding.severity is Severity.BLOCK
+    return Check(
+        code=finding.code,
+        blocks=blocks,
+        sentence=finding.sentence,
+        people=people,
+        overridable=blocks and finding.code not in NEVER_OVERRIDDEN,
+    )

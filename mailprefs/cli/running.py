@@ -1,0 +1,47 @@
+"""The service itself: web and jobs in one process, more workers, and the vendor's stand-in."""
+
+from pathlib import Path
+
+import click
+
+from mailprefs.cli import console
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8400, show_default=True, help="Port to listen on.")
+@click.option("--no-worker", is_flag=True, help="Serve pages and pixels only; send nothing.")
+def run(host: str, port: int, *, no_worker: bool) -> None:
+    """Run the service: pages, pixels, webhooks, and the sending of campaigns."""
+    from mailprefs.app import serve
+
+    console.opened()
+    serve(host=host, port=port, worker=not no_worker)
+
+
+@click.command()
+def worker() -> None:
+    """Send campaigns and count opens without serving pages; stops cleanly on SIGTERM."""
+    from mailprefs.app import work
+
+    work(console.opened())
+
+
+@click.command()
+@click.option("--port", default=8410, show_default=True, help="Port on 127.0.0.1 to listen on.")
+@click.option(
+    "--store",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that keeps the messages; without it they end with the process.",
+)
+@click.option("--webhook", metavar="URL", help="Where to post signed events to.")
+@click.option(
+    "--key-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Private key that signs the events; made when missing.",
+)
+def sandbox(port: int, store: Path | None, webhook: str | None, key_file: Path | None) -> None:
+    """Run a stand-in for the vendor on this machine, with a mailbox page to look at."""
+    from mailprefs.sandbox.server import serve
+
+    serve(port=port, store=store, webhook=webhook, key_file=key_file)
