@@ -76,9 +76,10 @@ def test_the_first_rule_that_matches_decides(
         "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/120.0 Security-Update",
         "Mozilla/5.0 (Java-Island; rv:1.0) Gecko Firefox/1.0",
         "Mozilla/5.0 (Windows NT 10.0; ATP) Gecko Firefox/120.0",
+        "Mozilla/5.0 (X11; Linux x86_64; curl/8.5 python/3.11 okhttp/4) Gecko Firefox/120.0",
         (
-            "Mozilla/5.0 (iPhone; CPU iPhone OS 17_3 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like "
-            "Gecko) Mobile/15E148 WhatsApp-User/1.0"
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 17_3 like Mac OS X) AppleWebKit/605.1.15 "
+            "(KHTML, like Gecko) Mobile/15E148 WhatsApp-User/1.0"
         ),
     ],
 )
