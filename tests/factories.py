@@ -4,7 +4,8 @@ They write rows only, without ledger and audit, so that a test says what it is a
 """
 
 import itertools
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TypeVar
 
@@ -20,7 +21,10 @@ from mailprefs.policy import (
     SubscriptionState,
     TrackingMode,
 )
+from mailprefs.schema.campaigns import Campaign, CampaignState, Content, SourceFormat
 from mailprefs.schema.choices import PolicyVersion
+from mailprefs.schema.deliveries import Batch, BatchState, Delivery, HandOver
+from mailprefs.schema.opens import Measured, MeasuredTotal
 from mailprefs.schema.people import Recipient, Sender, Subscription, Topic
 from mailprefs.schema.staff import Staff, StaffRole
 
@@ -146,6 +150,116 @@ def make_staff(session: Session, *roles: Role, email: str | None = None) -> Staf
     session.add_all(StaffRole(staff_id=person.id, role=role) for role in roles)
     session.flush()
     return person
+
+
+def make_campaign(session: Session, topic: Topic, **columns: object) -> Campaign:
+    """Store a campaign of *topic* that is being sent; it needs no content to be looked at."""
+    values: dict[str, object] = {
+        "name": f"Campaign {next(_numbers)}",
+        "state": CampaignState.SENDING,
+        "standing": False,
+        "purpose": None,
+        "revision": 1,
+        "report_zone": "UTC",
+        "created_at": BEGINNING,
+        "started_at": BEGINNING,
+        "first_hand_over_at": BEGINNING,
+        "frozen_to": 0,
+        "chosen": 0,
+        "frozen": 0,
+    } | columns
+    return stored(
+        session,
+        Campaign(topic_id=topic.id, message_class=topic.message_class, **values),
+    )
+
+
+def make_content(session: Session, campaign: Campaign, **columns: object) -> Content:
+    """Store a content of *campaign*'s current revision, with nothing to substitute."""
+    values: dict[str, object] = {
+        "language": "en",
+        "variant": "",
+        "format": SourceFormat.MARKDOWN,
+        "subject_source": "Hello",
+        "body_source": "Hello there.",
+        "subject": "Hello",
+        "text": "Hello there.",
+        "html": "<p>Hello there.</p>",
+        "tags": {},
+        "sha256": sha256(b"Hello there.").digest(),
+        "created_at": BEGINNING,
+    } | columns
+    return stored(session, Content(campaign_id=campaign.id, revision=campaign.revision, **values))
+
+
+def make_sent(
+    session: Session,
+    campaign: Campaign,
+    people: Sequence[Recipient],
+    *,
+    modes: str = "",
+    at: datetime = BEGINNING,
+) -> list[int]:
+    """Store that *campaign* was handed over to *people* in one call; give the delivery ids.
+
+    *modes* has one letter a person (i individual, a aggregate, o off); all are measured without it.
+    """
+    modes = modes or "i" * len(people)
+    policy = session.query(PolicyVersion.id).order_by(PolicyVersion.id.desc()).limit(1).scalar()
+    first = (campaign.id << 32) + campaign.frozen + 1
+    ids = list(range(first, first + len(people)))
+    session.add_all(
+        Delivery(
+            id=delivery_id,
+            campaign_id=campaign.id,
+            recipient_id=person.id,
+            policy_version_id=policy or make_policy(session),
+        )
+        for delivery_id, person in zip(ids, people, strict=True)
+    )
+    content = session.query(Content).where(Content.campaign_id == campaign.id).first()
+    batch = stored(
+        session,
+        Batch(
+            campaign_id=campaign.id,
+            content_id=(content or make_content(session, campaign)).id,
+            priority=2,
+            first_id=ids[0],
+            last_id=ids[-1],
+            n=len(ids),
+            own=0,
+            state=BatchState.SENT,
+        ),
+    )
+    hand_over = stored(
+        session,
+        HandOver(
+            batch_id=batch.id,
+            campaign_id=campaign.id,
+            message_class=campaign.message_class,
+            vendor="test",
+            n=len(ids),
+            fields="address",
+            modes=modes,
+            owner="test",
+            claimed_at=at - timedelta(seconds=1),
+            ended_at=at,
+            outcome="accepted",
+            status=202,
+        ),
+    )
+    batch.hand_over_id = hand_over.id
+    campaign.frozen += len(people)
+    measured = [one for one, mode in zip(ids, modes, strict=True) if mode == "i"]
+    session.add_all(Measured(delivery_id=one, bits=0) for one in measured)
+    if measured:
+        total = session.get(MeasuredTotal, (campaign.id, 0)) or MeasuredTotal(
+            campaign_id=campaign.id, bits=0, n=0
+        )
+        total.n += len(measured)
+        session.add(total)
+    session.flush()
+    return ids
 
 
 def stored(session: Session, row: Row) -> Row:
