@@ -1,0 +1,77 @@
+"""The files under ``templates/email/<name>``: subject.txt, body.txt and body.mjml of each mail."""
+
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from mailprefs import settings
+from mailprefs.errors import NotFound
+from mailprefs.policy import MessageClass
+
+LAYOUTS: Final = {
+    MessageClass.PROMOTIONAL: "newsletter",
+    MessageClass.ADMINISTRATIVE: "notice",
+}
+"""The layout around every Markdown body, by class."""
+
+_FOOTER_BEGINS, _FOOTER_ENDS = "<!-- footer -->", "<!-- /footer -->"
+
+
+class Template(NamedTuple):
+    """One mail's three sources, as they lie on disk.
+
+    A *layout* is a whole ``mjml`` document with ``{{ body }}`` in it; any other mail's MJML is what
+    stands in the layout's column.
+    """
+
+    name: str
+    subject: str
+    text: str
+    mjml: str
+
+    @property
+    def is_layout(self) -> bool:
+        """Tell whether bodies are put into this template."""
+        return self.name in LAYOUTS.values()
+
+    @property
+    def footer(self) -> str:
+        """Give a layout's footer sections, for messages that bring their own design."""
+        _, _, after = self.mjml.partition(_FOOTER_BEGINS)
+        return after.partition(_FOOTER_ENDS)[0]
+
+
+def names() -> list[str]:
+    """List all templates in alphabetical order."""
+    return sorted(path.name for path in _folder().iterdir() if path.is_dir())
+
+
+@cache
+def load(name: str) -> Template:
+    """Give one template; the files are read once.
+
+    :raises NotFound: if there is no such folder, or a file is missing in it.
+    """
+    folder = _folder() / name
+    if Path(name).name != name or not folder.is_dir():
+        raise NotFound(f"There is no mail template {name}; there are {', '.join(names())}.")
+    return Template(
+        name,
+        _read(folder, "subject.txt").strip(),
+        _read(folder, "body.txt"),
+        _read(folder, "body.mjml"),
+    )
+
+
+def _folder() -> Path:
+    return settings.templates_dir() / "email"
+
+
+def _read(folder: Path, file: str) -> str:
+    try:
+        return (folder / file).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFound(
+            f"The mail template {folder.name} has no {file}; each one has subject.txt, body.txt "
+            "and body.mjml."
+        ) from None

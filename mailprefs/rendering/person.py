@@ -1,0 +1,326 @@
+"""personalise(): one person's values for a content; render(): what then arrives in the mailbox.
+
+``personalise`` gives a function that runs once a delivery; all that doesn't depend on the person
+is worked out before. A preview and a test send go through the same two functions with ``inert``
+people: their links are signed for nobody (recipient 0, delivery 0), so whoever presses one changes
+nothing, and they have no pixel, so nothing is counted.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Final, NamedTuple
+
+from mailprefs.errors import BadInput
+from mailprefs.links import Links
+from mailprefs.policy import TrackingMode
+from mailprefs.rendering.content import VALUE_BYTES, Content
+from mailprefs.rendering.merge import Test
+from mailprefs.rendering.parts import Conditional, Pieces
+from mailprefs.vendor.message import Mailing, Personal
+
+NESTED: Final = 4
+"""How deep the vendor replaces tags that stand in values."""
+
+# Six bytes is the most that a character becomes when it is escaped, so these always fit.
+_SHORT = VALUE_BYTES // 6
+_OWN = {"first_name": 2, "last_name": 3, "email": 1}
+_BASE_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9._~/-]*)?")
+_OWN_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$()*+,;=%&-]{1,180}")
+_UNWANTED = re.compile("[\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
+_NOT_IN_NAME = re.compile('[,;<>"@]')
+_ATOMS = re.compile(r"[A-Za-z0-9 ]+")
+_DOMAIN = re.compile(r"[A-Za-z0-9.-]+")
+
+
+class Person(NamedTuple):
+    """One delivery's recipient, as the claim read it; *mode* is how far opens may be measured.
+
+    The order of the first fields is used by name lookups here: keep it.
+    """
+
+    recipient_id: int
+    address: str
+    first_name: str
+    last_name: str
+    attributes: Mapping[str, str]
+    language: str
+    delivery_id: int
+    mode: TrackingMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a campaign's messages come from: links, topic and sender.
+
+    *base_url* is the sender's, without a slash at its end. *unsubscribe_mailbox* is an address that
+    inbound mail to is read, or None where there is none.
+    """
+
+    links: Links
+    base_url: str
+    campaign_id: int
+    topic_id: int
+    topic_slug: str
+    topic_name: str
+    from_address: str
+    from_name: str
+    reply_to: str
+    ip_pool: str | None = None
+    unsubscribe_mailbox: str | None = None
+
+
+class Rendered(NamedTuple):
+    """One person's message as it arrives, to be shown or compared."""
+
+    subject: str
+    text: str
+    html: str
+    headers: Mapping[str, str]
+
+
+def personalise(content: Content, origin: Origin) -> Callable[[Person], Personal]:
+    """Give the function that makes one person's part of a request.
+
+    Values are never empty, never hold the content's mark, a control character or a line break, and
+    are cut at ``content.VALUE_BYTES``.
+
+    :raises BadInput: if the origin's addresses can't stand in a message.
+    """
+    return _Personaliser(content, origin).personal
+
+
+def inert(person: Person) -> Person:
+    """Give *person* for a preview or a test send: same words, links for nobody, no pixel."""
+    return person._replace(recipient_id=0, delivery_id=0, mode=TrackingMode.OFF)
+
+
+def missing(content: Content, person: Person) -> tuple[str, ...]:
+    """List the required fields that *person* doesn't have, by name."""
+    return tuple(name for name in content.required if not _clean(_raw(person, name), content.mark))
+
+
+def render(content: Content, personal: Personal) -> Rendered:
+    """Give the message that the vendor makes of *content* and one person's part."""
+    values = personal.substitutions
+    return Rendered(
+        substitute(content.subject, values),
+        substitute(content.text, values),
+        substitute(content.html, values),
+        personal.headers,
+    )
+
+
+def substitute(body: str, values: Mapping[str, str]) -> str:
+    """Replace tags by values as the vendor does: plain text, tags in values included."""
+    for _ in range(NESTED):
+        before = body
+        for tag, value in values.items():
+            body = body.replace(tag, value)
+        if body == before:
+            break
+    return body
+
+
+def preview(content: Content, origin: Origin, person: Person) -> Rendered:
+    """Give the message that *person* would get, with inert links and without a pixel."""
+    return render(content, personalise(content, origin)(inert(person)))
+
+
+def mailing(
+    content: Content, origin: Origin, people: Sequence[Personal], *, attempt: str
+) -> Mailing:
+    """Give the request that hands *people* over; *attempt* is the hand-over's id."""
+    return Mailing(
+        message_class=content.message_class,
+        from_address=origin.from_address,
+        from_name=origin.from_name,
+        reply_to=origin.reply_to,
+        subject=content.subject,
+        text=content.text,
+        html=content.html,
+        ip_pool=origin.ip_pool,
+        campaign_id=origin.campaign_id,
+        attempt=attempt,
+        people=people,
+    )
+
+
+class _Personaliser:
+    """All that is the same for every person, worked out once."""
+
+    __slots__ = (
+        "_base", "_conditionals", "_content", "_fields", "_list_id", "_loads", "_mailto", "_mark",
+        "_names", "_origin", "_pixel_tag", "_promotional",
+    )  # fmt: skip
+
+    def __init__(self, content: Content, origin: Origin) -> None:
+        _check_origin(origin)
+        self._content = content
+        self._origin = origin
+        self._base = origin.base_url
+        self._mark = content.mark
+        self._pixel_tag = content.pixel_tag
+        self._promotional = content.message_class.carries_unsubscribe
+        names = [slot.name for slot in content.slots if not slot.is_link]
+        names += [one.name for one in content.conditionals]
+        self._names = tuple((name, _OWN.get(name, -1)) for name in dict.fromkeys(names))
+        self._loads = _pixel(self._base + origin.links.loads_path(origin.campaign_id))
+        self._list_id = _list_id(origin)
+        box = origin.unsubscribe_mailbox
+        self._mailto = f", <mailto:{box}?subject=u-" if box else ""
+
+    def personal(self, person: Person) -> Personal:
+        """Give one person's part of a request."""
+        links, base = self._origin.links, self._base
+        urls = {
+            "preferences_url": base
+            + links.preferences_path(person.recipient_id, person.delivery_id)
+        }
+        headers: dict[str, str] = {}
+        if self._promotional:
+            path = links.unsubscribe_path(
+                person.recipient_id, self._origin.topic_id, person.delivery_id
+            )
+            urls["unsubscribe_url"] = base + path
+            headers = self._headers(path)
+        return Personal(
+            person.address,
+            _display_name(person),
+            self._values(person, urls),
+            headers,
+            person.delivery_id,
+        )
+
+    def _values(self, person: Person, urls: dict[str, str]) -> dict[str, str]:
+        """Give the value of every tag that the bodies hold."""
+        mark, attributes = self._mark, person.attributes
+        known: dict[str, str] = {}
+        for name, index in self._names:
+            raw = person[index] if index >= 0 else attributes.get(name, "")
+            known[name] = _clean(raw, mark) if raw else ""  # type: ignore[arg-type]  # the indexed fields are texts
+        values: dict[str, str] = {}
+        plain: list[str] = []
+        escaped: list[str] = []
+        for name, is_link, fallback, text_tag, html_tag in self._content.slots:
+            if is_link:
+                value = shown = urls.get(name) or _own_url(person, name)
+            else:
+                value = known[name] or fallback or " "
+                shown = value if value.isalnum() else escape(value)
+            plain.append(value)
+            escaped.append(shown)
+            if text_tag:
+                values[text_tag] = value
+            if html_tag:
+                values[html_tag] = shown
+        for one in self._content.conditionals:
+            branch = one.then if _holds(one, known[one.name]) else one.otherwise
+            values[one.tag] = _fill(branch, escaped if one.is_html else plain)
+        if self._pixel_tag:
+            values[self._pixel_tag] = self._pixel_of(person)
+        return values
+
+    def _pixel_of(self, person: Person) -> str:
+        if person.mode is TrackingMode.INDIVIDUAL:
+            return _pixel(self._base + self._origin.links.open_path(person.delivery_id))
+        return self._loads if person.mode is TrackingMode.AGGREGATE else " "
+
+    def _headers(self, path: str) -> dict[str, str]:
+        """Give the headers of RFC 8058 and RFC 2919; each one line, as folding breaks DKIM."""
+        where = f"<{self._base}{path}>"
+        if self._mailto:
+            where += f"{self._mailto}{path.rpartition('/')[2]}>"
+        return {
+            "List-Unsubscribe": where,
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+            "List-Id": self._list_id,
+        }
+
+
+def _clean(raw: str, mark: str) -> str:
+    """Give a person's value fit for every part: one line, no control characters, no mark."""
+    value = raw.strip()
+    if len(value) <= _SHORT and value.isprintable() and mark not in value:
+        return value
+    value = "".join(
+        " " if unicodedata.category(one) in {"Cc", "Zl", "Zp"} else one
+        for one in value
+        if not _UNWANTED.match(one) or unicodedata.category(one) in {"Zl", "Zp"}
+    )
+    value = " ".join(value.split())
+    while mark in value:
+        value = value.replace(mark, "")
+    return _cut(value)
+
+
+def _cut(value: str) -> str:
+    """Shorten a value whose escaped bytes are too many, and show that by an ellipsis."""
+    if len(escape(value).encode("utf-8", "replace")) <= VALUE_BYTES:
+        return value
+    while len(escape(value).encode("utf-8", "replace")) > VALUE_BYTES - 3:
+        value = value[: max(1, len(value) * 9 // 10)]
+    return value.rstrip() + "…"
+
+
+def _raw(person: Person, name: str) -> str:
+    index = _OWN.get(name)
+    return str(person[index]) if index is not None else person.attributes.get(name) or ""
+
+
+def _holds(conditional: Conditional, value: str) -> bool:
+    if conditional.test is Test.SET:
+        return bool(value)
+    if conditional.test is Test.UNSET:
+        return not value
+    return (value == conditional.value) is (conditional.test is Test.IS)
+
+
+def _fill(branch: Pieces, slots: Sequence[str]) -> str:
+    return "".join(slots[piece] if isinstance(piece, int) else piece for piece in branch)
+
+
+def _own_url(person: Person, name: str) -> str:
+    """Give an address that a system mail brings along for this person, if it is one."""
+    url = person.attributes.get(name, "")
+    if not _OWN_URL.fullmatch(url):
+        raise BadInput(f"The message's {name} is no address that can stand in a link.")
+    return url
+
+
+def _pixel(url: str) -> str:
+    return f'<img src="{url}" width="1" height="1" alt="">'
+
+
+def _display_name(person: Person) -> str | None:
+    """Give the name beside the address; the vendor refuses commas and semicolons in it."""
+    name = f"{person.first_name} {person.last_name}"
+    if not name.isprintable() or _NOT_IN_NAME.search(name) or len(name) > _SHORT:
+        name = _NOT_IN_NAME.sub(" ", _clean(name, "\0"))
+    return " ".join(name.split()) or None
+
+
+def _list_id(origin: Origin) -> str:
+    """Name the list as RFC 2919 asks, in ASCII, so that no header needs encoding."""
+    ascii_name = unicodedata.normalize("NFKD", origin.topic_name).encode("ascii", "ignore").decode()
+    phrase = " ".join(re.sub(r"[^ -~]|[\"\\<>]", " ", ascii_name).split())[:100]
+    if phrase and not _ATOMS.fullmatch(phrase):
+        phrase = f'"{phrase}"'
+    label = re.sub(r"[^a-z0-9-]+", "-", origin.topic_slug.lower()).strip("-") or "list"
+    domain = origin.from_address.rpartition("@")[2]
+    return f"{phrase} <{label}.{domain}>".strip()
+
+
+def _check_origin(origin: Origin) -> None:
+    if not _BASE_URL.fullmatch(origin.base_url) or len(origin.base_url) > 120:
+        raise BadInput(
+            "The sender's base URL can't stand in a message; it is http:// or https://, a host and "
+            "at most a path, 120 characters in all."
+        )
+    if not _DOMAIN.fullmatch(origin.from_address.rpartition("@")[2]):
+        raise BadInput("The sender's address has a domain that can't stand in a header.")
+    box = origin.unsubscribe_mailbox
+    if box is not None and not re.fullmatch(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+", box):
+        raise BadInput("The unsubscribe mailbox is no address that can stand in a header.")
