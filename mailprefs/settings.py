@@ -7,7 +7,7 @@ data directory, which ``mailprefs init`` writes (mode 600) with the generated ke
 import os
 from enum import StrEnum
 from functools import cached_property
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     unknown_region_basis: TrackingBasis = TrackingBasis.NOTICE
     one_click_scope: OneClickScope = OneClickScope.ALL
     contact: str = ""
+    # Addresses or networks of our own web servers, comma-separated: only they may name a visitor.
+    trusted_proxies: str = ""
     # Addresses and @domains that staging may mail, comma-separated.
     allow_list: str = ""
     undo_delay: float = Field(default=60, ge=0, le=86_400)
@@ -79,6 +81,18 @@ class Settings(BaseSettings):
             msg = "must be scheme, host and port only, without a query or a user name"
             raise ValueError(msg)
         return value.rstrip("/")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        """Refuse what is neither an IP address nor a network."""
+        try:
+            for part in filter(None, (part.strip() for part in value.split(","))):
+                ip_network(part, strict=False)
+        except ValueError as error:
+            msg = "must be IP addresses or networks such as 10.0.0.0/8, comma-separated"
+            raise ValueError(msg) from error
+        return value
 
     @field_validator("time_zone")
     @classmethod
