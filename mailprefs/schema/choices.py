@@ -54,7 +54,7 @@ class Wording(Base):
     """The exact words that a person saw when choosing; kept as proof, never changed."""
 
     __tablename__ = "wordings"
-    __table_args__ = (UniqueConstraint("sha256"),)
+    __table_args__ = (UniqueConstraint("purpose", "language", "sha256"),)
 
     id: Mapped[int] = column(Integer, primary_key=True)
     purpose: Mapped[str] = column(String(32), ForeignKey("purposes.slug"))

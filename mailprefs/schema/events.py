@@ -14,20 +14,21 @@ class VendorEventRow(Base):
     __tablename__ = "vendor_events"
     __table_args__ = (
         UniqueConstraint("event_id"),
-        UniqueConstraint("delivery_id", "kind", "occurred_at", "attempt"),
+        UniqueConstraint("natural_key"),
+        Index("ix_vendor_events_delivery_id", "delivery_id"),
         Index("ix_vendor_events_received_at", "received_at"),
         {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = column(BigId, primary_key=True, mark=WEBHOOK)
     event_id: Mapped[str | None] = column(String(100), mark=WEBHOOK)
+    # The same on every copy of one happening, also where the vendor's id changes between copies.
+    natural_key: Mapped[str] = column(String(32), mark=WEBHOOK)
     # Not of one of our deliveries: None.
     delivery_id: Mapped[int | None] = column(BigId, mark=WEBHOOK)
     hand_over_id: Mapped[int | None] = column(BigId, mark=WEBHOOK)
     kind: Mapped[str] = column(String(32), mark=WEBHOOK)
     occurred_at: Mapped[datetime] = column(UtcDateTime, mark=WEBHOOK)
-    # The vendor's count of tries for a deferral; "" where there is none, so that it compares.
-    attempt: Mapped[str] = column(String(16), mark=WEBHOOK)
     message_id: Mapped[str | None] = column(String(200), mark=WEBHOOK)
     status: Mapped[str | None] = column(String(16), mark=WEBHOOK)
     classification: Mapped[str | None] = column(String(32), mark=WEBHOOK)

@@ -1,0 +1,28 @@
+"""The consent ledger: what people chose, under which words and which policy, provable later."""
+
+from mailprefs.consent.entries import GENESIS, Entry, Head, Row, Shown, rows
+from mailprefs.consent.ledger import SLICE, Recorded, append, head, history, lock, store, verify
+from mailprefs.consent.policies import current_policy, policy_in_force, publish_policy
+from mailprefs.consent.wordings import wording, wording_text
+
+__all__ = [
+    "GENESIS",
+    "SLICE",
+    "Entry",
+    "Head",
+    "Recorded",
+    "Row",
+    "Shown",
+    "append",
+    "current_policy",
+    "head",
+    "history",
+    "lock",
+    "policy_in_force",
+    "publish_policy",
+    "rows",
+    "store",
+    "verify",
+    "wording",
+    "wording_text",
+]
