@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from typing import Final, NamedTuple
 
 from mailprefs.errors import BadTemplate
-from mailprefs.rendering.merge import BLOCK_MARK, TAG_MARK, Kind, Reading
+from mailprefs.rendering.merge import BLOCK_MARK, TAG_MARK, Kind, Reading, capital
 
 VOID: Final = frozenset(
     {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
@@ -86,7 +86,7 @@ def _check_marks(place: str, value: str, reading: Reading) -> None:
     if block:
         where = reading.block(block[0]).place
         raise BadTemplate(
-            f"{_capital(where)}: a conditional block can't stand inside {place}; put it into "
+            f"{capital(where)}: a conditional block can't stand inside {place}; put it into "
             "running text, with the whole link or picture inside it."
         )
     for mark in TAG_MARK.findall(value):
@@ -95,18 +95,14 @@ def _check_marks(place: str, value: str, reading: Reading) -> None:
             continue
         if tag.kind is Kind.LINK:
             raise BadTemplate(
-                f"{_capital(tag.place)}: {{{{ {tag.name} }}}} must be the whole address of a link, "
+                f"{capital(tag.place)}: {{{{ {tag.name} }}}} must be the whole address of a link, "
                 "with nothing before or after it."
             )
         if tag.kind is Kind.FIELD:
             raise BadTemplate(
-                f"{_capital(tag.place)}: {{{{ {tag.name} }}}} can't stand inside {place}, where a "
+                f"{capital(tag.place)}: {{{{ {tag.name} }}}} can't stand inside {place}, where a "
                 "person's value could change what the message does; put it into running text."
             )
-
-
-def _capital(place: str) -> str:
-    return place[0].upper() + place[1:]
 
 
 class _Walker(HTMLParser):

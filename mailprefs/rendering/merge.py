@@ -131,7 +131,7 @@ class Reading:
             if known[:3] == tag[:3]:
                 return chr(_FIRST_TAG + index)
         if _FIRST_TAG + len(self.tags) >= _FIRST_BLOCK:
-            raise BadTemplate(f"{tag.place}: this message has too many different fields.")
+            raise BadTemplate(f"{capital(tag.place)}: this message has too many different fields.")
         self.tags.append(tag)
         return chr(_FIRST_TAG + len(self.tags) - 1)
 
@@ -139,7 +139,7 @@ class Reading:
         """Begin a block, with three marks of its own."""
         first = _FIRST_BLOCK + 3 * len(self.blocks)
         if first + 3 > _END:
-            raise BadTemplate(f"{place}: this message has too many conditional blocks.")
+            raise BadTemplate(f"{capital(place)}: this message has too many conditional blocks.")
         block = Block(name, test, value, place, chr(first), chr(first + 1), chr(first + 2))
         self.blocks.append(block)
         return block
@@ -192,7 +192,7 @@ class _Reader:
         out.append(self._literal(position, len(self._source)))
         if self._open is not None:
             raise BadTemplate(
-                f"{self._open.place}: {{% if {self._open.name} %}} is never closed; "
+                f"{capital(self._open.place)}: {{% if {self._open.name} %}} is never closed; "
                 "write {% endif %} where the block ends."
             )
         return "".join(out)
@@ -348,8 +348,12 @@ class _Reader:
         return f"line {self._source.count(chr(10), 0, at) + 1} of {self._place}"
 
     def _wrong(self, at: int, sentence: str) -> BadTemplate:
-        place = self._at(at)
-        return BadTemplate(f"{place[0].upper()}{place[1:]}: {sentence}")
+        return BadTemplate(f"{capital(self._at(at))}: {sentence}")
+
+
+def capital(place: str) -> str:
+    """Give a place as a sentence begins."""
+    return place[:1].upper() + place[1:]
 
 
 def is_closing(mark: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from mailprefs.errors import BadTemplate
 from mailprefs.rendering import markup
-from mailprefs.rendering.merge import BLOCK_MARK, TAG_MARK, Block, Kind, Reading, Test
+from mailprefs.rendering.merge import BLOCK_MARK, TAG_MARK, Block, Kind, Reading, Test, capital
 
 LONGEST_BLOCK: Final = 1_000
 """Bytes of one branch of a conditional block, in one part; every recipient's copy carries it."""
@@ -199,4 +199,4 @@ def _never_empty(before: str, then: str, otherwise: str, part: Part) -> tuple[st
 
 
 def _wrong(block: Block, sentence: str) -> BadTemplate:
-    return BadTemplate(f"{block.place[0].upper()}{block.place[1:]}: {sentence}")
+    return BadTemplate(f"{capital(block.place)}: {sentence}")

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from mailprefs.errors import BadInput
@@ -18,7 +19,7 @@ from mailprefs.links import Links
 from mailprefs.policy import TrackingMode
 from mailprefs.rendering.content import VALUE_BYTES, Content
 from mailprefs.rendering.merge import Test
-from mailprefs.rendering.parts import Conditional, Pieces
+from mailprefs.rendering.parts import Conditional, Pieces, Slot
 from mailprefs.vendor.message import Mailing, Personal
 
 NESTED: Final = 4
@@ -29,7 +30,8 @@ _SHORT = VALUE_BYTES // 6
 _OWN = {"first_name": 2, "last_name": 3, "email": 1}
 _BASE_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9._~/-]*)?")
 _OWN_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$()*+,;=%&-]{1,180}")
-_UNWANTED = re.compile("[\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
+# Characters that embed, override or isolate a direction; in a name they'd turn the rest of a line.
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _NOT_IN_NAME = re.compile('[,;<>"@]')
 _ATOMS = re.compile(r"[A-Za-z0-9 ]+")
 _DOMAIN = re.compile(r"[A-Za-z0-9.-]+")
@@ -151,17 +153,17 @@ def mailing(
 class _Personaliser:
     """All that is the same for every person, worked out once."""
 
-    __slots__ = (
-        "_base", "_conditionals", "_content", "_fields", "_list_id", "_loads", "_mailto", "_mark",
-        "_names", "_origin", "_pixel_tag", "_promotional",
-    )  # fmt: skip
-
     def __init__(self, content: Content, origin: Origin) -> None:
         _check_origin(origin)
-        self._content = content
-        self._origin = origin
+        self._links = origin.links
         self._base = origin.base_url
+        self._topic_id = origin.topic_id
         self._mark = content.mark
+        self._slots = tuple(map(_recipe, content.slots))
+        self._conditionals = tuple(
+            (one.tag, one.is_html, one.name, _test(one), _branch(one.then), _branch(one.otherwise))
+            for one in content.conditionals
+        )
         self._pixel_tag = content.pixel_tag
         self._promotional = content.message_class.carries_unsubscribe
         names = [slot.name for slot in content.slots if not slot.is_link]
@@ -174,58 +176,58 @@ class _Personaliser:
 
     def personal(self, person: Person) -> Personal:
         """Give one person's part of a request."""
-        links, base = self._origin.links, self._base
-        urls = {
-            "preferences_url": base
-            + links.preferences_path(person.recipient_id, person.delivery_id)
-        }
+        recipient, delivery, base = person.recipient_id, person.delivery_id, self._base
+        urls = {"preferences_url": base + self._links.preferences_path(recipient, delivery)}
         headers: dict[str, str] = {}
         if self._promotional:
-            path = links.unsubscribe_path(
-                person.recipient_id, self._origin.topic_id, person.delivery_id
-            )
+            path = self._links.unsubscribe_path(recipient, self._topic_id, delivery)
             urls["unsubscribe_url"] = base + path
             headers = self._headers(path)
-        return Personal(
-            person.address,
-            _display_name(person),
-            self._values(person, urls),
-            headers,
-            person.delivery_id,
-        )
+        values = self._values(person, urls)
+        return Personal(person.address, _display_name(person), values, headers, delivery)
 
     def _values(self, person: Person, urls: dict[str, str]) -> dict[str, str]:
         """Give the value of every tag that the bodies hold."""
-        mark, attributes = self._mark, person.attributes
-        known: dict[str, str] = {}
-        for name, index in self._names:
-            raw = person[index] if index >= 0 else attributes.get(name, "")
-            known[name] = _clean(raw, mark) if raw else ""  # type: ignore[arg-type]  # the indexed fields are texts
+        known = self._known(person)
         values: dict[str, str] = {}
         plain: list[str] = []
-        escaped: list[str] = []
-        for name, is_link, fallback, text_tag, html_tag in self._content.slots:
-            if is_link:
-                value = shown = urls.get(name) or _own_url(person, name)
+        shown: list[str] = []
+        for name, fallback, text_tag, html_tag in self._slots:
+            if fallback is None:
+                value = escaped = urls.get(name) or _own_url(person, name)
             else:
-                value = known[name] or fallback or " "
-                shown = value if value.isalnum() else escape(value)
+                value, escaped = known[name] or fallback
             plain.append(value)
-            escaped.append(shown)
+            shown.append(escaped)
             if text_tag:
                 values[text_tag] = value
             if html_tag:
-                values[html_tag] = shown
-        for one in self._content.conditionals:
-            branch = one.then if _holds(one, known[one.name]) else one.otherwise
-            values[one.tag] = _fill(branch, escaped if one.is_html else plain)
+                values[html_tag] = escaped
+        for tag, is_html, name, holds, then, otherwise in self._conditionals:
+            branch = then if holds(known[name]) else otherwise
+            values[tag] = branch(shown if is_html else plain)
         if self._pixel_tag:
             values[self._pixel_tag] = self._pixel_of(person)
         return values
 
+    def _known(self, person: Person) -> dict[str, tuple[str, str] | None]:
+        """Give what the person has of each field, plain and escaped; None for nothing."""
+        mark, attributes = self._mark, person.attributes
+        known: dict[str, tuple[str, str] | None] = {}
+        for name, index in self._names:
+            raw: str | None = person[index] if index >= 0 else attributes.get(name)  # type: ignore[assignment]  # the indexed fields are texts
+            if not raw:
+                known[name] = None
+            elif raw.isalnum() and len(raw) <= _SHORT and mark not in raw:
+                known[name] = (raw, raw)
+            else:
+                value = _clean(raw, mark)
+                known[name] = (value, escape(value)) if value else None
+        return known
+
     def _pixel_of(self, person: Person) -> str:
         if person.mode is TrackingMode.INDIVIDUAL:
-            return _pixel(self._base + self._origin.links.open_path(person.delivery_id))
+            return _pixel(self._base + self._links.open_path(person.delivery_id))
         return self._loads if person.mode is TrackingMode.AGGREGATE else " "
 
     def _headers(self, path: str) -> dict[str, str]:
@@ -245,22 +247,26 @@ def _clean(raw: str, mark: str) -> str:
     value = raw.strip()
     if len(value) <= _SHORT and value.isprintable() and mark not in value:
         return value
-    value = "".join(
-        " " if unicodedata.category(one) in {"Cc", "Zl", "Zp"} else one
-        for one in value
-        if not _UNWANTED.match(one) or unicodedata.category(one) in {"Zl", "Zp"}
-    )
+    value = "".join(map(_harmless, value))
     value = " ".join(value.split())
     while mark in value:
         value = value.replace(mark, "")
     return _cut(value)
 
 
+def _harmless(character: str) -> str:
+    """Give a space for what breaks a line, nothing for what can't be sent or turns text around."""
+    category = unicodedata.category(character)
+    if category in {"Cc", "Zl", "Zp"}:
+        return " "
+    return "" if category == "Cs" or character in _TURNING else character
+
+
 def _cut(value: str) -> str:
     """Shorten a value whose escaped bytes are too many, and show that by an ellipsis."""
-    if len(escape(value).encode("utf-8", "replace")) <= VALUE_BYTES:
+    if len(escape(value).encode()) <= VALUE_BYTES:
         return value
-    while len(escape(value).encode("utf-8", "replace")) > VALUE_BYTES - 3:
+    while len(escape(value).encode()) > VALUE_BYTES - 3:
         value = value[: max(1, len(value) * 9 // 10)]
     return value.rstrip() + "…"
 
@@ -270,16 +276,36 @@ def _raw(person: Person, name: str) -> str:
     return str(person[index]) if index is not None else person.attributes.get(name) or ""
 
 
-def _holds(conditional: Conditional, value: str) -> bool:
-    if conditional.test is Test.SET:
-        return bool(value)
+def _recipe(slot: Slot) -> tuple[str, tuple[str, str] | None, str, str]:
+    """Give a slot's name, its fallback plain and escaped (None for a link), and its tags."""
+    fallback = slot.fallback or " "
+    pair = None if slot.is_link else (fallback, escape(fallback))
+    return slot.name, pair, slot.text_tag, slot.html_tag
+
+
+def _test(conditional: Conditional) -> Callable[[tuple[str, str] | None], bool]:
+    """Give the function that tells whether a block's test holds for what a person has."""
+    wanted = conditional.value
+    if conditional.test is Test.IS:
+        return lambda has: (has[0] if has else "") == wanted
+    if conditional.test is Test.IS_NOT:
+        return lambda has: (has[0] if has else "") != wanted
     if conditional.test is Test.UNSET:
-        return not value
-    return (value == conditional.value) is (conditional.test is Test.IS)
+        return lambda has: has is None
+    return lambda has: has is not None
 
 
-def _fill(branch: Pieces, slots: Sequence[str]) -> str:
-    return "".join(slots[piece] if isinstance(piece, int) else piece for piece in branch)
+def _branch(pieces: Pieces) -> Callable[[Sequence[str]], str]:
+    """Give the function that writes a branch with a person's values in it."""
+    numbers = [piece for piece in pieces if isinstance(piece, int)]
+    if not numbers:
+        words = "".join(map(str, pieces))
+        return lambda _: words
+    pattern = "".join(
+        "%s" if isinstance(piece, int) else piece.replace("%", "%%") for piece in pieces
+    )
+    chosen = itemgetter(*numbers)
+    return lambda values: pattern % chosen(values)
 
 
 def _own_url(person: Person, name: str) -> str:
@@ -296,9 +322,10 @@ def _pixel(url: str) -> str:
 
 def _display_name(person: Person) -> str | None:
     """Give the name beside the address; the vendor refuses commas and semicolons in it."""
-    name = f"{person.first_name} {person.last_name}"
-    if not name.isprintable() or _NOT_IN_NAME.search(name) or len(name) > _SHORT:
-        name = _NOT_IN_NAME.sub(" ", _clean(name, "\0"))
+    first, last = person.first_name, person.last_name
+    if first.isalnum() and last.isalnum() and len(first) + len(last) < _SHORT:
+        return f"{first} {last}"
+    name = _NOT_IN_NAME.sub(" ", _clean(f"{first} {last}", "\0"))
     return " ".join(name.split()) or None
 
 
