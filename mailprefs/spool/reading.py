@@ -1,0 +1,141 @@
+"""Read segments, by one process a machine, and remove those that are finished."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from mailprefs.errors import BadFile
+from mailprefs.spool.records import (
+    HEADER_BYTES,
+    RECORD_BYTES,
+    SUFFIX,
+    Header,
+    Record,
+    decode,
+    decode_header,
+    seed_of,
+)
+
+_READER_LOCK: Final = "reader.lock"
+
+
+class Segment(NamedTuple):
+    """One file of the spool. Its ``identity`` (16 bytes) is never used twice: key positions by it.
+
+    ``started_ms`` is the time of its first hit, ``size`` its bytes when it was listed.
+    """
+
+    path: Path
+    identity: bytes
+    started_ms: int
+    size: int
+
+    def has_more(self, position: int) -> bool:
+        """Tell whether a whole record may stand behind *position*."""
+        return self.size - max(position, HEADER_BYTES) >= RECORD_BYTES
+
+
+def segments(directory: Path) -> list[Segment]:
+    """List the readable segments, the one that was begun first at the front.
+
+    An absent directory has none. Files that can't be read are left out: see ``unreadable``.
+    """
+    found: list[Segment] = []
+    for path in directory.glob(f"*{SUFFIX}"):
+        try:
+            with path.open("rb") as file:
+                header = decode_header(file.read(HEADER_BYTES), path)
+                size = os.fstat(file.fileno()).st_size
+        except (BadFile, OSError):
+            continue
+        found.append(Segment(path, header.identity, header.started_ms, size))
+    return sorted(found, key=lambda one: (one.started_ms, one.identity))
+
+
+def unreadable(directory: Path) -> list[Path]:
+    """List the files that look like segments and can't be read as such; for a person to look at.
+
+    They are damaged in the header or of another version, and are never removed by this one.
+    """
+    readable = {one.path for one in segments(directory)}
+    return sorted(path for path in directory.glob(f"*{SUFFIX}") if path not in readable)
+
+
+def read(path: Path, position: int, limit: int) -> tuple[list[Record], int]:
+    """Give at most *limit* records from byte *position* on, and the position behind them.
+
+    A torn or corrupt record is skipped, byte by byte to the next whole one, and what may still
+    become a record at the end of the file is left for later. So next - position - 32 x records is
+    the number of damaged bytes passed over (0 is read as 64, the end of the header). Nothing new:
+    an empty list and the same position. errors.BadFile if it isn't a segment that we can read.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            header = decode_header(file.read(HEADER_BYTES), path)
+            start = max(position, HEADER_BYTES)
+            data = os.pread(file.fileno(), limit * RECORD_BYTES, start)
+    except OSError as error:
+        raise BadFile(f"{path.name} can't be read: {error.strerror}.") from error
+    records, passed = _decoded(data, header)
+    return records, start + passed
+
+
+def remove(segment: Segment, position: int) -> bool:
+    """Delete a segment if its writer is gone and nothing stands behind *position*; tell if so.
+
+    Call it only after the position is committed. The position's row may go too: the segment's id
+    never comes back.
+    """
+    try:
+        descriptor = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        # The writer holds this lock for as long as it lives.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Its size again, now that nobody can append any more.
+        final = segment._replace(size=os.fstat(descriptor).st_size)
+        if final.has_more(position):
+            return False
+        segment.path.unlink(missing_ok=True)
+        return True
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def only_reader(directory: Path) -> Iterator[bool]:
+    """Give True to one caller of a machine at a time, False to the others, who should wait.
+
+    Held until the block ends or the process dies. Two threads of one process count as two callers.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(directory / _READER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def _decoded(data: bytes, header: Header) -> tuple[list[Record], int]:
+    records: list[Record] = []
+    seed = seed_of(header.identity)
+    offset, last = 0, len(data) - RECORD_BYTES
+    while offset <= last:
+        record = decode(data, offset, seed)
+        if record is None:
+            offset += 1
+        else:
+            records.append(record)
+            offset += RECORD_BYTES
+    return records, offset

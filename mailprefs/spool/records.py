@@ -1,0 +1,109 @@
+"""The bytes of a segment: its header and its records."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from struct import Struct
+from typing import Final, NamedTuple
+from zlib import crc32
+
+from mailprefs.errors import BadFile
+
+SUFFIX: Final = ".spool"
+HEADER_BYTES: Final = 64
+RECORD_BYTES: Final = 32
+ID_BYTES: Final = 16
+
+_MAGIC = b"MPSPOOL\x01"
+_HEADER = Struct(">8s16sQ28x")
+_BODY = Struct(">QQBBBB2sH4x")
+_WHOLE = Struct(">QQBBBB2sH4xI")
+_CHECKSUM = Struct(">I")
+_NO_COUNTRY = b"\0\0"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Record(NamedTuple):
+    """One hit on a pixel: what is kept of it, and nothing of the person's device or IP address.
+
+    ``subject`` is a delivery id, or the campaign's id where ``is_aggregate``. ``at_ms`` is the time
+    in milliseconds since 1970 UTC. Kind, reason and client are the numbers of mailprefs.useragents,
+    ``ruleset`` the table that gave them (up to 65,535); ``country`` two letters or None.
+    """
+
+    subject: int
+    is_aggregate: bool
+    at_ms: int
+    kind: int
+    reason: int
+    client: int
+    country: str | None
+    ruleset: int
+
+    @property
+    def at(self) -> datetime:
+        """Give the time of the hit, in UTC."""
+        return _EPOCH + timedelta(milliseconds=self.at_ms)
+
+
+class Header(NamedTuple):
+    """What stands at the start of a segment."""
+
+    identity: bytes
+    started_ms: int
+
+
+def seed_of(identity: bytes) -> int:
+    """Give what the checksums of a segment's records are continued from."""
+    return crc32(identity)
+
+
+def encode_header(header: Header) -> bytes:
+    """Give the 64 bytes that a segment starts with."""
+    body = _HEADER.pack(_MAGIC, header.identity, header.started_ms)
+    return body + _CHECKSUM.pack(crc32(body))
+
+
+def decode_header(data: bytes, path: Path) -> Header:
+    """Read the first 64 bytes of *path*; errors.BadFile if it isn't a segment of this format."""
+    if len(data) < HEADER_BYTES or crc32(data[:-4]) != _CHECKSUM.unpack(data[-4:])[0]:
+        raise BadFile(f"{path.name} has no readable header; move it out of the spool.")
+    magic, identity, started_ms = _HEADER.unpack(data[:-4])
+    if magic != _MAGIC:
+        raise BadFile(f"{path.name} is a segment of another version; read it with that version.")
+    return Header(identity, started_ms)
+
+
+def encode(record: Record, seed: int) -> bytes:
+    """Give the 32 bytes of a record; struct.error or ValueError if a field can't be right."""
+    country = record.country
+    if country is not None and len(country) != len(_NO_COUNTRY):
+        raise ValueError("a country has two letters")
+    body = _BODY.pack(
+        record.subject,
+        record.at_ms,
+        record.is_aggregate,
+        record.kind,
+        record.reason,
+        record.client,
+        country.encode("ascii") if country is not None else _NO_COUNTRY,
+        record.ruleset,
+    )
+    return body + _CHECKSUM.pack(crc32(body, seed))
+
+
+def decode(data: bytes, start: int, seed: int) -> Record | None:
+    """Read the record at *start*, where 32 bytes must be; None if its checksum is wrong."""
+    fields = _WHOLE.unpack_from(data, start)
+    if crc32(data[start : start + RECORD_BYTES - 4], seed) != fields[-1]:
+        return None
+    subject, at_ms, form, kind, reason, client, country, ruleset, _ = fields
+    return Record(
+        subject,
+        bool(form),
+        at_ms,
+        kind,
+        reason,
+        client,
+        None if country == _NO_COUNTRY else country.decode("ascii", "replace"),
+        ruleset,
+    )
