@@ -174,7 +174,8 @@ def test_any_text_gets_a_verdict(user_agent: str | None) -> None:
     "piece", ["\x00", "\ud800", "a", "Mozilla/", "(", "Mozilla/5.0 (Macintosh", "+http", " "]
 )
 def test_a_huge_string_is_judged_quickly_and_not_kept(piece: str) -> None:
-    useragents._classified.cache_clear()  # noqa: SLF001 - what is remembered is the point
+    memory = useragents._classified  # noqa: SLF001 - what is remembered is the point
+    memory.cache_clear()
     for number in range(50):
         classify(piece * (1_000_000 // len(piece)) + str(number))
-    assert useragents._classified.cache_info().currsize == 1  # noqa: SLF001
+    assert memory.cache_info().currsize == 1
