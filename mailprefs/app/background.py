@@ -1,0 +1,59 @@
+"""The threads beside the web: sending, counting opens, moving SQLite's log into its file."""
+
+import logging
+import threading
+from typing import Final
+
+from mailprefs.errors import StoreUnavailable
+from mailprefs.jobs.ingest import Ingest
+from mailprefs.web.parts import Parts
+
+CHECKPOINT_SECONDS: Final = 15.0
+_STOP_SECONDS: Final = 30.0
+
+log = logging.getLogger("mailprefs.app")
+
+
+class Background:
+    """The jobs of one process, from ``start`` to ``stop``; both may be called twice."""
+
+    def __init__(self, parts: Parts, *, sends: bool) -> None:
+        """Prepare the threads; *sends* says whether this process also hands campaigns over."""
+        self._parts = parts
+        self._sends = sends
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Begin, unless begun already."""
+        if self._threads:
+            return
+        self._stop.clear()
+        parts = self._parts
+        ingest = Ingest(parts.db, parts.settings.spool_dir, parts.clock)
+        jobs = {"ingest": lambda: ingest.run(self._stop), "tidy": self._tidy}
+        self._threads = [
+            threading.Thread(target=job, name=name, daemon=True) for name, job in jobs.items()
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End: what is under way is brought to its end first, for half a minute at most."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(_STOP_SECONDS)
+        self._threads = []
+        self._parts.spool.close()
+
+    def _tidy(self) -> None:
+        """Keep SQLite's write-ahead log short, and tell of pixel hits that could not be kept."""
+        refused = 0
+        while not self._stop.wait(CHECKPOINT_SECONDS):
+            try:
+                self._parts.db.checkpoint()
+            except StoreUnavailable as error:
+                log.warning("%s", error)
+            if self._parts.spool.refused > refused:
+                lost, refused = self._parts.spool.refused - refused, self._parts.spool.refused
+                log.error("%d pixel hits could not be kept: the spool is full or fails.", lost)

@@ -1,0 +1,126 @@
+"""Settings become parts, and parts become a web application: the only place that joins them."""
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+from mailprefs import addresses, links
+from mailprefs.db.database import Database
+from mailprefs.settings import Settings, templates_dir
+from mailprefs.spool import Spool
+from mailprefs.vendor.message import Mailing, Outcome, Vendor, Verdict
+from mailprefs.web.parts import Parts
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+# Bytes of a form; the webhook and the import of files set their own.
+_LARGEST_BODY: Final = 256 * 1024
+
+
+def build(settings: Settings, *, vendor: Vendor | None = None) -> Parts:
+    """Make the parts of the installation that *settings* describe; nothing is connected yet.
+
+    *vendor* stands in for SendGrid in tests and in the sandbox.
+
+    :raises BadSetting: with one sentence for a missing, weak or malformed key or address.
+    """
+    token_keys = links.parse_keys(settings.token_keys.get_secret_value())
+    address_key = addresses.parse_key(settings.address_key.get_secret_value())
+    return Parts(
+        settings=settings,
+        db=Database(settings.database),
+        links=links.Links(token_keys),
+        hasher=addresses.AddressHasher(address_key, key_id=1),
+        vendor=vendor or _vendor(settings),
+        spool=Spool(settings.spool_dir),
+        token_keys=token_keys,
+    )
+
+
+def create_app(parts: Parts) -> "Flask":
+    """Make the web application of one installation: recipients' pages, pixel, webhook.
+
+    Blueprints of staff pages and of the API are registered in ``_routes``; each of their views
+    names who may call it (``web.access``), or answers nobody.
+    """
+    from flask import Flask
+
+    from mailprefs.web import access, current, errors, headers, pages, request_log
+    from mailprefs.web.pixel import ENDPOINT, PixelFirst
+
+    app = Flask(
+        "mailprefs",
+        static_folder=str(pages.STATIC_FOLDER),
+        static_url_path="/static",
+        template_folder=str(templates_dir()),
+    )
+    app.config.from_mapping(_configuration(parts))
+    # A redirect would lose a one-click POST (RFC 8058 section 3.1); "//u/..." is read as it is.
+    app.url_map.merge_slashes = False
+    current.install(app, parts)
+    untouched = frozenset({ENDPOINT})
+    pages.install(app, parts.settings)
+    headers.install(app, parts.settings, untouched=untouched)
+    request_log.install(app, untouched=untouched | {"static", "health.healthz"})
+    errors.install(app)
+    app.before_request(access.guard)
+    _routes(app)
+    app.wsgi_app = PixelFirst(app.wsgi_app, parts)  # type: ignore[method-assign]  # Flask's documented way to put a layer in front
+    return app
+
+
+def _routes(app: "Flask") -> None:
+    """Register every blueprint: recipients' first, then those behind a sign-in or a key."""
+    from mailprefs.web import health, pixel, policy
+
+    for module in (pixel, policy, health):
+        app.register_blueprint(module.routes)
+
+
+def _configuration(parts: Parts) -> dict[str, Any]:
+    is_secure = parts.settings.base_url.startswith("https://")
+    newest_last = [session_key(secret) for secret in parts.token_keys]
+    return {
+        "SECRET_KEY": newest_last[-1],
+        "SECRET_KEY_FALLBACKS": newest_last[:-1],
+        "MAX_CONTENT_LENGTH": _LARGEST_BODY,
+        # The prefix makes browsers refuse the cookie from anybody else's subdomain.
+        "SESSION_COOKIE_NAME": "__Host-mailprefs" if is_secure else "mailprefs",
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_SECURE": is_secure,
+    }
+
+
+def session_key(secret: bytes) -> bytes:
+    """Derive the key of staff sessions from one of the token keys; it is good for nothing else."""
+    # BLAKE2b takes keys of at most 64 bytes (RFC 7693 section 2.1); a token key may be longer.
+    return blake2b(b"mailprefs/session/v1", key=blake2b(secret).digest(), digest_size=32).digest()
+
+
+def _vendor(settings: Settings) -> Vendor:
+    """Give the adapter to SendGrid, or who says that no key is set, to every attempt to send."""
+    key = settings.sendgrid_api_key.get_secret_value()
+    if not key:
+        return _NoVendor()
+    from mailprefs.vendor.sendgrid import SendGrid
+
+    return SendGrid(
+        key,
+        settings.sendgrid_host,
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+    )
+
+
+class _NoVendor:
+    """Stands where the vendor would, while there is no key: everything else works without one."""
+
+    def hand_over(self, mailing: Mailing) -> Outcome:
+        """Say that nothing can be sent, which pauses all sending until it is repaired."""
+        del mailing
+        reason = "MAILPREFS_SENDGRID_API_KEY is not set, so nothing was handed over; set it."
+        return Outcome(verdict=Verdict.NOT_ALLOWED, reason=reason)
+
+    def close(self) -> None:
+        """Do nothing: nothing is open."""

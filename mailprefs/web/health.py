@@ -1,0 +1,26 @@
+"""Whether the service works, for monitors; and what crawlers are asked to leave alone."""
+
+from flask import Blueprint, Response, jsonify
+from sqlalchemy import text
+
+from mailprefs.errors import StoreUnavailable
+from mailprefs.web.current import here
+
+routes = Blueprint("health", __name__)
+
+
+@routes.get("/healthz")
+def healthz() -> tuple[Response, int]:
+    """Answer 200 while the database answers, else 503; pixels are served and kept either way."""
+    try:
+        with here().db.reading() as session:
+            session.execute(text("SELECT 1"))
+    except StoreUnavailable:
+        return jsonify(status="degraded", database="unreachable"), 503
+    return jsonify(status="ok", database="ok"), 200
+
+
+@routes.get("/robots.txt")
+def robots() -> Response:
+    """Ask crawlers to stay away; nothing relies on it."""
+    return Response("User-agent: *\nDisallow: /\n", content_type="text/plain; charset=utf-8")
