@@ -1,0 +1,202 @@
+"""Senders, topics, and where each person stands with each topic.
+
+``set_state`` writes the row only; a choice of a person goes through ``preferences``, which also
+writes the ledger.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from mailprefs import audit
+from mailprefs.addresses import normalise
+from mailprefs.audit import Actor
+from mailprefs.db import dialects
+from mailprefs.errors import BadInput, Conflict, NotFound
+from mailprefs.policy import MessageClass, Source, SubscriptionState, TrackingMode
+from mailprefs.schema.people import Sender, Subscription, Topic
+
+_SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+
+
+class NewSender(NamedTuple):
+    """Who messages of one class come from."""
+
+    name: str
+    from_address: str
+    reply_to: str
+    postal_address: str
+    base_url: str
+    message_class: MessageClass = MessageClass.PROMOTIONAL
+    ip_pool: str | None = None
+
+
+class NewTopic(NamedTuple):
+    """What people can be subscribed to; the class is for ever, and promotional unless said.
+
+    Without *sender_id* the topic takes the oldest sender of its class. ``tracking`` is how far
+    opens may be measured at most; ``unasked_tracking`` the same for people who were never asked in
+    a region where the law wants them asked.
+    """
+
+    slug: str
+    name: str
+    description: str = ""
+    message_class: MessageClass = MessageClass.PROMOTIONAL
+    sender_id: int | None = None
+    tracking: TrackingMode = TrackingMode.INDIVIDUAL
+    unasked_tracking: TrackingMode = TrackingMode.OFF
+
+
+class Standing(NamedTuple):
+    """Where a person stands with a topic, since when and under which policy version."""
+
+    state: SubscriptionState
+    source: Source
+    since: datetime
+    policy_version_id: int
+
+
+def add_sender(session: Session, new: NewSender, actor: Actor, *, now: datetime) -> Sender:
+    """Store a sender.
+
+    :raises BadInput: for an empty or malformed field.
+    :raises Conflict: if the From address already is the other class's: mailboxes tell a company's
+        promotions from its notices by that address, and so must its recipients.
+    """
+    _require_text("sender", name=new.name, postal_address=new.postal_address)
+    from_address = normalise(new.from_address).address
+    base_url = new.base_url.rstrip("/")
+    if urlsplit(base_url).scheme not in {"http", "https"} or not urlsplit(base_url).hostname:
+        msg = "A sender's base URL must be a full one, such as https://mail.example.com"
+        raise BadInput(msg)
+    other = session.scalar(
+        select(Sender.message_class).where(
+            Sender.from_address == from_address, Sender.message_class != new.message_class
+        )
+    )
+    if other is not None:
+        msg = (
+            f"That From address already sends {other.value} mail; "
+            f"{new.message_class.value} mail needs one of its own."
+        )
+        raise Conflict(msg)
+    values = new._asdict() | {
+        "from_address": from_address,
+        "reply_to": normalise(new.reply_to).address,
+        "base_url": base_url,
+    }
+    sender = Sender(created_at=now, **values)
+    session.add(sender)
+    session.flush()
+    details = {"message_class": new.message_class.value}
+    audit.record(session, actor, "sender.added", ("sender", sender.id), now=now, details=details)
+    return sender
+
+
+def senders(session: Session, message_class: MessageClass | None = None) -> Sequence[Sender]:
+    """List senders, oldest first; those of one class if it is given."""
+    query = select(Sender).order_by(Sender.id)
+    if message_class is not None:
+        query = query.where(Sender.message_class == message_class)
+    return session.scalars(query).all()
+
+
+def add_topic(session: Session, new: NewTopic, actor: Actor, *, now: datetime) -> Topic:
+    """Store a topic; its class never changes afterwards.
+
+    :raises BadInput: for an empty name, or a slug of other characters than a-z, 0-9 and hyphens.
+    :raises Conflict: if the slug is taken, or no sender of the class fits.
+    """
+    _require_text("topic", name=new.name)
+    if not _SLUG.fullmatch(new.slug):
+        msg = "A topic's short name has up to 64 characters: a-z, 0-9 and hyphens inside."
+        raise BadInput(msg)
+    if session.scalar(select(Topic.id).where(Topic.slug == new.slug)) is not None:
+        msg = f"There already is a topic {new.slug}; choose another short name."
+        raise Conflict(msg)
+    values = new._asdict() | {"sender_id": _sender_for(session, new).id}
+    if not new.message_class.may_be_measured:
+        values |= {"tracking": TrackingMode.OFF, "unasked_tracking": TrackingMode.OFF}
+    if values["unasked_tracking"] is TrackingMode.INDIVIDUAL:
+        msg = "Whoever was never asked can't be measured by name; choose off or aggregate."
+        raise BadInput(msg)
+    topic = Topic(created_at=now, **values)
+    session.add(topic)
+    session.flush()
+    details = {"slug": new.slug, "message_class": new.message_class.value}
+    audit.record(session, actor, "topic.added", ("topic", topic.id), now=now, details=details)
+    return topic
+
+
+def topics(session: Session, message_class: MessageClass | None = None) -> Sequence[Topic]:
+    """List topics in the order in which they were made; those of one class if it is given."""
+    query = select(Topic).order_by(Topic.id)
+    if message_class is not None:
+        query = query.where(Topic.message_class == message_class)
+    return session.scalars(query).all()
+
+
+def topic(session: Session, slug: str) -> Topic:
+    """Give the topic with this short name.
+
+    :raises NotFound: naming the ones there are.
+    """
+    found = session.scalar(select(Topic).where(Topic.slug == slug))
+    if found is None:
+        known = ", ".join(one.slug for one in topics(session)) or "none yet"
+        msg = f"There is no topic of that short name. Topics: {known}."
+        raise NotFound(msg)
+    return found
+
+
+def standings(session: Session, recipient_id: int) -> dict[int, Standing]:
+    """Give where one person stands with each topic that they were ever asked about, by topic id."""
+    found = session.execute(
+        select(
+            Subscription.topic_id,
+            Subscription.state,
+            Subscription.source,
+            Subscription.since,
+            Subscription.policy_version_id,
+        ).where(Subscription.recipient_id == recipient_id)
+    )
+    return {
+        row.topic_id: Standing(row.state, row.source, row.since, row.policy_version_id)
+        for row in found
+    }
+
+
+def set_state(session: Session, recipient_id: int, topic_id: int, standing: Standing) -> None:
+    """Store where a person stands with a topic from now on."""
+    values = standing._asdict()
+    session.execute(
+        dialects.insert(session, Subscription)
+        .values(recipient_id=recipient_id, topic_id=topic_id, **values)
+        .on_conflict_do_update(index_elements=["recipient_id", "topic_id"], set_=values)
+    )
+
+
+def _sender_for(session: Session, new: NewTopic) -> Sender:
+    """Give the sender of a new topic: the one asked for, else the oldest of its class."""
+    fitting = senders(session, new.message_class)
+    found = [one for one in fitting if new.sender_id in {None, one.id}]
+    if not found:
+        msg = (
+            f"There is no {new.message_class.value} sender to write as; "
+            f"each class has senders of its own. Add one first."
+        )
+        raise Conflict(msg)
+    return found[0]
+
+
+def _require_text(what: str, **fields: str) -> None:
+    for name, value in fields.items():
+        if not value.strip():
+            msg = f"A {what} needs a {name.replace('_', ' ')}; it is empty."
+            raise BadInput(msg)
