@@ -14,7 +14,19 @@ Who is **chosen** in the first place:
 
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Exists, Select, String, and_, case, exists, func, null, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Exists,
+    Select,
+    String,
+    and_,
+    case,
+    exists,
+    func,
+    null,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session
 
 from mailprefs.policy import (
@@ -58,12 +70,12 @@ def of(campaign: Campaign) -> Audience:
     return Audience(campaign.topic_id, campaign.message_class, campaign.template)
 
 
-def eligible(audience: Audience) -> Select[tuple[int]]:
+def eligible(audience: Audience) -> Select[int]:
     """Give the query for the ids of all recipients who may get a message to *audience*."""
     return chosen(audience).where(may_get(audience))
 
 
-def chosen(audience: Audience) -> Select[tuple[int]]:
+def chosen(audience: Audience) -> Select[int]:
     """Give the query for the ids of all recipients the campaign is meant for."""
     query = select(Recipient.id)
     if not audience.needs_subscription:
@@ -113,7 +125,7 @@ def reason(audience: Audience) -> ColumnElement[str | None]:
     ).cast(String(24))
 
 
-def why_not(audience: Audience) -> Select[tuple[str, int]]:
+def why_not(audience: Audience) -> Select[str, int]:
     """Give the query for how many of the chosen are kept out, by reason."""
     kept_out = chosen(audience).add_columns(reason(audience).label("reason")).subquery()
     return (
@@ -130,7 +142,7 @@ def forecast(session: Session, audience: Audience) -> Forecast:
     """
     people = chosen(audience).add_columns(reason(audience).label("reason")).subquery()
     rows = session.execute(select(people.c.reason, func.count()).group_by(people.c.reason))
-    counts: dict[str | None, int] = {word: n for word, n in rows}
+    counts: dict[str | None, int] = dict(rows.all())
     reached = counts.pop(None, 0)
     kept_out = {Skip(word): n for word, n in sorted(counts.items()) if word is not None}
     return Forecast(reached + sum(kept_out.values()), reached, kept_out)

@@ -21,6 +21,8 @@ from mailprefs.policy import (
     SubscriptionState,
     TrackingMode,
 )
+from mailprefs.rendering import composing
+from mailprefs.rendering.letterhead import Letterhead
 from mailprefs.schema.campaigns import Campaign, CampaignState, Content, SourceFormat
 from mailprefs.schema.choices import PolicyVersion
 from mailprefs.schema.deliveries import Batch, BatchState, Delivery, HandOver
@@ -260,6 +262,38 @@ def make_sent(
         session.add(total)
     session.flush()
     return ids
+
+
+def make_composed(
+    session: Session, campaign: Campaign, body: str = "Hello there.", **columns: object
+) -> Content:
+    """Store a content of *campaign*'s current revision, composed of Markdown as a draft's is."""
+    topic = session.get_one(Topic, campaign.topic_id)
+    sender = session.get_one(Sender, topic.sender_id)
+    language = str(columns.get("language", "en"))
+    letterhead = Letterhead(
+        message_class=topic.message_class,
+        sender_name=sender.name,
+        topic_name=topic.name,
+        postal_address=sender.postal_address,
+        policy_url=f"{sender.base_url}/policy",
+        contact=sender.reply_to,
+        purpose=campaign.purpose,
+        language=language,
+    )
+    source = composing.Source(str(columns.pop("subject", "News")), body)
+    composed = composing.compose(source, letterhead)
+    return make_content(
+        session,
+        campaign,
+        subject_source=source.subject,
+        body_source=body,
+        subject=composed.subject,
+        text=composed.text,
+        html=composed.html,
+        tags=composed.document(),
+        **columns,
+    )
 
 
 def stored(session: Session, row: Row) -> Row:

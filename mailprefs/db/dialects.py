@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, Table, func, literal, select, text
+from sqlalchemy import ColumnElement, Table, UpdateBase, func, literal, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, QueryableAttribute, Session
+
+from mailprefs.schema.base import UtcDateTime
 
 
 def is_sqlite(session: Session) -> bool:
@@ -34,6 +36,18 @@ def among(
         members = func.json_each("[" + ",".join(map(str, values)) + "]").table_valued("value")
         return column.in_(select(members.c.value))
     return column == func.any(literal(values, postgresql.ARRAY(postgresql.BIGINT)))
+
+
+def changed(session: Session, statement: UpdateBase) -> int:
+    """Run an INSERT, UPDATE or DELETE, and give how many rows it changed."""
+    return session.connection().execute(statement).rowcount
+
+
+def clock(session: Session) -> ColumnElement[datetime]:
+    """Give the database's clock as a value within a statement, which saves asking for it."""
+    if is_sqlite(session):
+        return literal(datetime.now(UTC), UtcDateTime)
+    return func.clock_timestamp(type_=UtcDateTime)
 
 
 def database_time(session: Session) -> datetime:

@@ -149,6 +149,7 @@ class HandOver(Base):
     __tablename__ = "hand_overs"
     __table_args__ = (
         Index("ix_hand_overs_batch_id", "batch_id"),
+        Index("ix_hand_overs_campaign_id", "campaign_id"),
         Index("ix_hand_overs_message_id", "message_id"),
         {"sqlite_autoincrement": True},
     )

@@ -693,6 +693,7 @@ def _hand_overs() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_hand_overs_batch_id", "hand_overs", ["batch_id"], unique=False)
+    op.create_index("ix_hand_overs_campaign_id", "hand_overs", ["campaign_id"], unique=False)
     op.create_index("ix_hand_overs_message_id", "hand_overs", ["message_id"], unique=False)
 
 

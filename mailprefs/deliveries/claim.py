@@ -1,0 +1,106 @@
+"""The claim: one batch becomes this worker's, with everything that its request needs.
+
+One transaction under the gate (the edge opens it with ``Gate.USING``): the turn is asked first,
+then a pending batch is taken, then, in a later statement, every person in it is asked about again.
+PostgreSQL's READ COMMITTED sees in that statement whatever was committed before the gate was
+passed, and nothing can be taken away until the claim has committed. So whoever has left by then is
+skipped with the reason, and the message is built from what was read here and from nothing else.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from mailprefs.deliveries import hold, measure, pace, people, pick
+from mailprefs.deliveries.contents import Contents
+from mailprefs.deliveries.pace import Wait
+from mailprefs.deliveries.pick import Picked
+from mailprefs.policy import TrackingBasis
+from mailprefs.rendering.content import Content
+from mailprefs.rendering.person import Person
+
+START_WITHIN: Final = 5.0
+"""Seconds after a claim's commit in which its request must have begun, or it is given back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a worker claims by: who it is, and the settings that matter here.
+
+    *lease* in seconds; *rate* in recipients a second, 0 for no limit. *may_mail* says whether an
+    address may be mailed from this installation at all (staging's allow-list), None: any.
+    """
+
+    owner: str
+    vendor: str
+    batch_size: int
+    lease: float
+    rate: float = 0.0
+    unknown_region_basis: TrackingBasis = TrackingBasis.NOTICE
+    may_mail: Callable[[str], bool] | None = None
+
+
+class Held(NamedTuple):
+    """What identifies a claim in the ledger: everything that recording its outcome needs."""
+
+    hand_over_id: int
+    batch_id: int
+    campaign_id: int
+    first_id: int
+    last_id: int
+    claimed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One batch in this worker's hands: plain values, to be used after the transaction.
+
+    *waits* is how many requests in a row were asked to wait before it; *is_first* tells that the
+    campaign had no hand-over before.
+    """
+
+    held: Held
+    picked: Picked
+    content: Content = field(repr=False)
+    people: Sequence[Person] = field(repr=False)
+    waits: int
+    is_first: bool
+
+    @property
+    def attempt(self) -> str:
+        """Give the hand-over's id as it goes along with the request."""
+        return f"{self.held.hand_over_id:x}"
+
+
+def claim(
+    session: Session, terms: Terms, contents: Contents, *, now: datetime
+) -> Claim | Wait | None:
+    """Take the first claimable batch; ``Wait`` when it isn't our turn, None when there is nothing.
+
+    A batch in which nobody may get the message any more becomes sent with nobody handed over, and
+    ``Wait(0)`` says to ask again: an empty claim never means that a campaign is finished.
+    """
+    turn = pace.turn(session, rate=terms.rate, batch_size=terms.batch_size)
+    if isinstance(turn, Wait):
+        return turn
+    picked = pick.first(session)
+    if picked is None:
+        return None
+    if turn.most is not None and picked.open > turn.most:
+        picked = pick.split(session, picked, turn.most)
+    content = contents.get(session, picked.content_id)
+    found = people.read(session, picked, content, terms, now=now)
+    if not found.people:
+        hold.nobody_left(session, picked, found.skipped)
+        return Wait(0.0)
+    hand_over_id = hold.take(session, picked, found, terms, at=turn.at)
+    if picked.is_measurable:
+        measure.add(session, picked.campaign_id, found)
+    pace.take(session, turn.at, len(found.people), rate=terms.rate)
+    held = Held(
+        hand_over_id, picked.id, picked.campaign_id, picked.first_id, picked.last_id, turn.at
+    )
+    return Claim(held, picked, content, found.people, turn.waits, picked.is_first)

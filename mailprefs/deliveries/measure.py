@@ -1,0 +1,70 @@
+"""Rows of ``measured``: whose opens of a message may be told apart, from claim to hand-over.
+
+A row is written by the claim, because an open may come before the answer to the request does. It
+is taken back when the request was not accepted, so that a row always stands for a message that is
+or may be in somebody's mailbox. ``measured_totals`` moves along with every row.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import BigInteger, Integer, Table, delete, func, literal, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import Session
+
+from mailprefs.db import dialects
+from mailprefs.deliveries.people import Found
+from mailprefs.schema.opens import Measured, MeasuredTotal
+
+_APPLE: Final = 2
+_NEW: Final = (0, _APPLE)
+"""The bits of a message of which nothing is known but how its reader's mail is loaded."""
+_MEASURED: Final[Table] = Measured.metadata.tables[Measured.__tablename__]
+
+
+def add(session: Session, campaign_id: int, found: Found) -> None:
+    """Write the rows of those whose mode is individual; those that exist stay as they are."""
+    _move(session, campaign_id, 0, _insert(session, found.measured, 0))
+    _move(session, campaign_id, _APPLE, _insert(session, found.apple, _APPLE))
+
+
+def take_back(session: Session, campaign_id: int, ids: tuple[int, int]) -> None:
+    """Delete the rows of the deliveries from first to last of which nothing is known yet."""
+    gone = session.execute(
+        delete(_MEASURED)
+        .where(_MEASURED.c.delivery_id.between(*ids), _MEASURED.c.bits.in_(_NEW))
+        .returning(_MEASURED.c.bits)
+    )
+    for bits, n in sorted(Counter(gone.scalars()).items()):
+        _move(session, campaign_id, bits, -n)
+
+
+def _insert(session: Session, ids: Sequence[int], bits: int) -> int:
+    """Insert what isn't there; give how many rows are new."""
+    if not ids:
+        return 0
+    if dialects.is_sqlite(session):
+        values = func.json_each(f"[{','.join(map(str, ids))}]").table_valued("value")
+        rows = select(values.c.value, literal(bits, Integer)).where(values.c.value > 0)
+    else:
+        array = literal(list(ids), postgresql.ARRAY(BigInteger))
+        rows = select(func.unnest(array), literal(bits, Integer))
+    insert = dialects.insert(session, _MEASURED)
+    return dialects.changed(
+        session, insert.from_select(["delivery_id", "bits"], rows).on_conflict_do_nothing()
+    )
+
+
+def _move(session: Session, campaign_id: int, bits: int, by: int) -> None:
+    """Change the campaign's total of *bits* by a number."""
+    if by == 0:
+        return
+    insert = dialects.insert(session, MeasuredTotal).values(
+        campaign_id=campaign_id, bits=bits, n=by
+    )
+    session.execute(
+        insert.on_conflict_do_update(
+            index_elements=["campaign_id", "bits"], set_={"n": MeasuredTotal.n + by}
+        )
+    )

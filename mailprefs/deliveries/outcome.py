@@ -1,0 +1,204 @@
+"""What a request came to, written down once; the batch moves on accordingly.
+
+======================  =======================================================================
+accepted                the batch is sent
+unclear                 the batch is unknown: it may have been accepted, so it is never sent again
+                        by itself
+refused_address         those people failed, the others are pending again
+refused_message         the campaign is paused with the vendor's reason; a single message failed
+later, not_connected    pending again, and all workers wait together
+not_allowed             pending again, and everything stops with the reason
+too_large               pending again, as two batches
+======================  =======================================================================
+
+An answer may come after the lease was lost and the batch became unknown; it still counts.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Table, or_, select, update
+from sqlalchemy.orm import Session
+
+from mailprefs import audit
+from mailprefs.db import dialects
+from mailprefs.deliveries import hold, measure, pace, pick
+from mailprefs.deliveries.claim import Claim
+from mailprefs.deliveries.pick import Picked
+from mailprefs.policy import Failure
+from mailprefs.schema.campaigns import Campaign, CampaignState
+from mailprefs.schema.deliveries import Batch, BatchState, HandOver
+from mailprefs.vendor.message import Outcome, Verdict
+
+GIVEN_BACK: Final = "given_back"
+"""The outcome of a hand-over whose request never began."""
+_LONGEST_REASON: Final = 2_000
+_BATCHES: Final[Table] = Batch.metadata.tables[Batch.__tablename__]
+_CAMPAIGNS: Final[Table] = Campaign.metadata.tables[Campaign.__tablename__]
+_HAND_OVERS: Final[Table] = HandOver.metadata.tables[HandOver.__tablename__]
+_REFUSING: Final = frozenset({Verdict.REFUSED_ADDRESS, Verdict.REFUSED_MESSAGE, Verdict.TOO_LARGE})
+"""Answers after which the same request would be refused again."""
+
+
+def record(session: Session, claim: Claim, outcome: Outcome) -> None:
+    """Write down what the request of *claim* came to; a second time changes nothing."""
+    if not _end_hand_over(session, claim, outcome.verdict.value, outcome):
+        return
+    if outcome.verdict in {Verdict.ACCEPTED, Verdict.UNCLEAR}:
+        _may_be_accepted(session, claim, outcome.verdict)
+        return
+    _slow_down(session, outcome)
+    failed = _failed(claim, outcome)
+    left = _back_to_pending(session, claim, failed)
+    if left is None or failed or outcome.verdict not in _REFUSING:
+        return
+    if outcome.verdict is Verdict.TOO_LARGE and left.open > 1:
+        pick.split(session, left, left.open // 2)
+    else:
+        pause(session, claim.held.campaign_id, outcome.reason)
+
+
+def give_back(session: Session, claim: Claim, reason: str) -> None:
+    """Make a batch pending again whose request never began."""
+    began = Outcome(verdict=Verdict.NOT_CONNECTED, reason=reason)
+    if _end_hand_over(session, claim, GIVEN_BACK, began):
+        _back_to_pending(session, claim, {})
+
+
+def _end_hand_over(session: Session, claim: Claim, word: str, outcome: Outcome) -> bool:
+    """Write the end of a hand-over down; false if it has one that is certain."""
+    ended = dialects.changed(
+        session,
+        update(_HAND_OVERS)
+        .where(
+            _HAND_OVERS.c.id == claim.held.hand_over_id,
+            or_(
+                _HAND_OVERS.c.outcome.is_(None),
+                _HAND_OVERS.c.outcome == Verdict.UNCLEAR.value,
+            ),
+        )
+        .values(
+            ended_at=dialects.clock(session),
+            outcome=word,
+            status=outcome.status,
+            message_id=outcome.message_id,
+            reason=outcome.reason[:_LONGEST_REASON] or None,
+        ),
+    )
+    return ended == 1
+
+
+def _may_be_accepted(session: Session, claim: Claim, verdict: Verdict) -> None:
+    """Make the batch sent, or unknown where the vendor's answer was not to be had."""
+    is_sent = verdict is Verdict.ACCEPTED
+    _change(
+        session,
+        claim,
+        # Pending: a person has decided to send an unknown batch again, and now the answer is here.
+        {BatchState.SENDING, BatchState.UNKNOWN} | ({BatchState.PENDING} if is_sent else set()),
+        state=BatchState.SENT if is_sent else BatchState.UNKNOWN,
+    )
+    if claim.picked.is_first:
+        stamp_first(session, claim.held.campaign_id, claim.held.claimed_at)
+    if is_sent and claim.waits:
+        pace.went_well(session)
+
+
+def stamp_first(session: Session, campaign_id: int, at: datetime) -> None:
+    """Write down when a campaign first reached, or may have reached, the vendor."""
+    session.execute(
+        update(_CAMPAIGNS)
+        .where(_CAMPAIGNS.c.id == campaign_id, _CAMPAIGNS.c.first_hand_over_at.is_(None))
+        .values(first_hand_over_at=at)
+    )
+
+
+def _slow_down(session: Session, outcome: Outcome) -> None:
+    """Make all workers wait or stop, where that is what the answer means."""
+    if outcome.verdict in {Verdict.LATER, Verdict.NOT_CONNECTED}:
+        pace.wait_for_all(session, seconds=outcome.retry_after)
+    elif outcome.verdict is Verdict.NOT_ALLOWED and pace.stop(session, outcome.reason):
+        audit.record(
+            session,
+            audit.SYSTEM,
+            "sending.stopped",
+            ("vendor", "pace"),
+            now=dialects.database_time(session),
+        )
+
+
+def _failed(claim: Claim, outcome: Outcome) -> dict[int, Failure]:
+    """Give the deliveries that the answer refuses for good."""
+    people = claim.people
+    if outcome.verdict is Verdict.REFUSED_ADDRESS and outcome.refused:
+        refused = (people[position].delivery_id for position in outcome.refused)
+        return dict.fromkeys(refused, Failure.REFUSED_ADDRESS)
+    if outcome.verdict in _REFUSING and claim.picked.template is not None:
+        # One odd message must not hold up all others of its kind.
+        return dict.fromkeys((one.delivery_id for one in people), Failure.REFUSED_MESSAGE)
+    return {}
+
+
+def _back_to_pending(
+    session: Session, claim: Claim, failed: Mapping[int, Failure]
+) -> Picked | None:
+    """Make the batch pending again but for who *failed*; give it if anything is left to do."""
+    held = claim.held
+    # Locked against a cancel, which would miss a batch that becomes pending beside it.
+    campaign_state = session.execute(
+        select(_CAMPAIGNS.c.state).where(_CAMPAIGNS.c.id == held.campaign_id).with_for_update()
+    ).scalar_one()
+    own = session.execute(
+        select(_BATCHES.c.own)
+        .where(_BATCHES.c.id == held.batch_id, _BATCHES.c.hand_over_id == held.hand_over_id)
+        .where(_BATCHES.c.state.in_([BatchState.SENDING, BatchState.UNKNOWN]))
+        .with_for_update()
+    ).scalar_one_or_none()
+    if own is None:
+        return None
+    own += hold.fail(session, failed)
+    if claim.picked.is_measurable:
+        measure.take_back(session, held.campaign_id, (held.first_id, held.last_id))
+    state = BatchState.PENDING if own < claim.picked.n else BatchState.SENT
+    if campaign_state is CampaignState.CANCELLED and state is BatchState.PENDING:
+        state = BatchState.CANCELLED
+    _change(session, claim, {BatchState.SENDING, BatchState.UNKNOWN}, state=state, own=own)
+    return claim.picked._replace(own=own) if state is BatchState.PENDING else None
+
+
+def _change(
+    session: Session, claim: Claim, allowed: Collection[BatchState], **values: object
+) -> None:
+    session.execute(
+        update(_BATCHES)
+        .where(_BATCHES.c.id == claim.held.batch_id)
+        .where(_BATCHES.c.hand_over_id == claim.held.hand_over_id)
+        .where(_BATCHES.c.state.in_(allowed))
+        .values(owner=None, lease_until=None, **values)
+    )
+
+
+def pause(session: Session, campaign_id: int, reason: str) -> None:
+    """Pause a running campaign because of something that a person has to mend."""
+    paused = dialects.changed(
+        session,
+        update(_CAMPAIGNS)
+        .where(
+            _CAMPAIGNS.c.id == campaign_id,
+            _CAMPAIGNS.c.state.in_([CampaignState.SENDING, CampaignState.FREEZING]),
+        )
+        .values(
+            state=CampaignState.PAUSED,
+            paused_from=_CAMPAIGNS.c.state,
+            paused_reason=reason[:_LONGEST_REASON],
+        ),
+    )
+    if paused:
+        audit.record(
+            session,
+            audit.SYSTEM,
+            "campaign.paused",
+            ("campaign", campaign_id),
+            now=dialects.database_time(session),
+        )

@@ -1,0 +1,150 @@
+"""What all workers obey before a claim: the limiter, the common wait, and the stop.
+
+One row, in the claim's own transaction. The limiter is a GCRA (a leaky bucket kept as one instant,
+the *theoretical arrival time*): it counts recipients, and a rate below the batch size makes smaller
+claims, so that the rate holds second by second. All instants are the database's.
+"""
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from sqlalchemy import Table, select, update
+from sqlalchemy.orm import Session
+
+from mailprefs.db import dialects
+from mailprefs.schema.deliveries import VendorPace
+
+_TABLE: Final[Table] = VendorPace.metadata.tables[VendorPace.__tablename__]
+_COLUMNS: Final = (
+    _TABLE.c.next_turn_at,
+    _TABLE.c.wait_until,
+    _TABLE.c.waits,
+    _TABLE.c.stopped_at,
+    _TABLE.c.stopped_reason,
+)
+_ROW: Final = 1
+LONGEST_WAIT: Final = 300.0
+"""Seconds that the growing wait ends at; the vendor itself may ask for longer."""
+_SPREAD: Final = 0.25
+_LONGEST_REASON: Final = 1_000
+
+
+class Turn(NamedTuple):
+    """A claim may be made: at which instant, and of how many recipients at most (None: any).
+
+    *waits* is how many answers in a row asked to wait; an accepted request sets it back.
+    """
+
+    at: datetime
+    most: int | None
+    waits: int
+
+
+class Wait(NamedTuple):
+    """No claim for that many seconds; *reason* is a sentence where everything is stopped."""
+
+    seconds: float
+    reason: str | None = None
+
+
+class Pace(NamedTuple):
+    """How the sending stands, to be shown: not before when, and why nothing moves."""
+
+    wait_until: datetime | None
+    waits: int
+    stopped_at: datetime | None
+    stopped_reason: str | None
+
+
+class _Row(NamedTuple):
+    """The one row, and the database's time when it was read."""
+
+    next_turn_at: datetime
+    wait_until: datetime | None
+    waits: int
+    stopped_at: datetime | None
+    stopped_reason: str | None
+    at: datetime
+
+
+def turn(session: Session, *, rate: float, batch_size: int) -> Turn | Wait:
+    """Ask whether a claim may be made now, at *rate* recipients a second (0: no limit).
+
+    With a limit the row stays locked to the end of the transaction, so that ``take`` is exact.
+    """
+    row = _row(session, lock=bool(rate))
+    if row.stopped_at is not None:
+        return Wait(LONGEST_WAIT, row.stopped_reason)
+    open_from = [row.next_turn_at] if rate else []
+    open_from += [row.wait_until] if row.wait_until else []
+    latest = max(open_from, default=row.at)
+    if latest > row.at:
+        return Wait((latest - row.at).total_seconds())
+    most = max(1, min(batch_size, int(rate))) if rate else None
+    return Turn(row.at, most, row.waits)
+
+
+def take(session: Session, at: datetime, recipients: int, *, rate: float) -> None:
+    """Write down that *recipients* were claimed at *at*: the next turn is that much later."""
+    if rate and recipients:
+        _change(session, next_turn_at=at + timedelta(seconds=recipients / rate))
+
+
+def wait_for_all(session: Session, *, seconds: float | None = None) -> float:
+    """Make all workers wait: *seconds* as the vendor asked, else growing; give for how long."""
+    row = _row(session, lock=True)
+    # Spread over some time, so that hosts don't all come back in the same instant.
+    spread = 1 + _SPREAD * secrets.randbelow(1_000) / 1_000
+    delay = (min(2.0**row.waits, LONGEST_WAIT) if seconds is None else max(seconds, 0.1)) * spread
+    until = row.at + timedelta(seconds=delay)
+    if row.wait_until is None or row.wait_until < until:
+        _change(session, wait_until=until, waits=row.waits + 1)
+    return delay
+
+
+def went_well(session: Session) -> None:
+    """Forget the waits in a row: the vendor accepted a request."""
+    _change(session, wait_until=None, waits=0)
+
+
+def stop(session: Session, reason: str) -> bool:
+    """Stop all sending until somebody starts it again; *reason* is a sentence for staff.
+
+    Gives whether it was not stopped before.
+    """
+    row = _row(session, lock=True)
+    if row.stopped_at is None:
+        _change(session, stopped_at=row.at, stopped_reason=reason[:_LONGEST_REASON])
+    return row.stopped_at is None
+
+
+def start(session: Session) -> None:
+    """Let the workers go on after a stop or a wait."""
+    _row(session, lock=True)
+    _change(session, stopped_at=None, stopped_reason=None, wait_until=None, waits=0)
+
+
+def show(session: Session) -> Pace:
+    """Tell how the sending stands."""
+    row = session.execute(select(*_COLUMNS)).one_or_none()
+    return Pace(*row[1:]) if row else Pace(None, 0, None, None)
+
+
+def _row(session: Session, *, lock: bool) -> _Row:
+    """Give the one row, which the first call makes, and the time."""
+    query = select(*_COLUMNS, dialects.clock(session))
+    if lock:
+        query = query.with_for_update()
+    row = session.execute(query).one_or_none()
+    if row is not None:
+        return _Row(*row)
+    first = dialects.insert(session, VendorPace).values(
+        id=_ROW, next_turn_at=dialects.clock(session), waits=0
+    )
+    session.execute(first.on_conflict_do_nothing())
+    return _Row(*session.execute(query).one())
+
+
+def _change(session: Session, **values: object) -> None:
+    session.execute(update(_TABLE).where(_TABLE.c.id == _ROW).values(**values))
