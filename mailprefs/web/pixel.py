@@ -104,7 +104,7 @@ class PixelFirst:
 
     def __init__(self, app: "WSGIApplication", parts: Parts) -> None:
         """Stand in front of *app*."""
-        self._app = app
+        self.behind = app
         self._record = Recorder(parts).record
         self._headers = answer_headers(parts.settings)
         self._body = (IMAGE,)
@@ -117,7 +117,7 @@ class PixelFirst:
             self._record(environ)
             start_response("200 OK", self._headers.copy())
             return self._body
-        return self._app(environ, start_response)
+        return self.behind(environ, start_response)
 
 
 @routes.get(f"{OPEN_PREFIX}<path:token>")
