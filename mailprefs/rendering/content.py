@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mailprefs.policy import MessageClass
-from mailprefs.rendering.merge import Test
+from mailprefs.rendering.merge import Question
 from mailprefs.rendering.parts import Conditional, Slot
 
 MOST_BYTES: Final = 10_000
@@ -66,8 +66,8 @@ class Content:
             html=html,
             slots=tuple(Slot(*slot) for slot in document["slots"]),
             conditionals=tuple(
-                Conditional(tag, is_html, name, Test(test), value, tuple(then), tuple(otherwise))
-                for tag, is_html, name, test, value, then, otherwise in document["conditionals"]
+                Conditional(tag, is_html, name, Question(asks), value, tuple(then), tuple(other))
+                for tag, is_html, name, asks, value, then, other in document["conditionals"]
             ),
             pixel_tag=document["pixel_tag"],
             required=tuple(document["required"]),

@@ -23,6 +23,10 @@ _FORBIDDEN: Final = frozenset(
 _SCHEMES = ("https:", "http:", "mailto:", "tel:", "#")
 _REMOTE_STYLE = re.compile(r"@import|expression\s*\(|-moz-binding|behavior\s*:", re.IGNORECASE)
 _CSS_URL = re.compile(r"url\(\s*['\"]?([^'\")]+)", re.IGNORECASE)
+_NOT_SHOWN: Final = (
+    "{} needs a full address that begins with https://; pictures inside the message (data:, cid:) "
+    "are not shown by many mail clients."
+)
 _MARK = re.compile("[\ue100-\uf8ff]")
 
 
@@ -158,10 +162,7 @@ class _Walker(HTMLParser):
                 f"<{tag}> leads to no full address; begin it with https://, mailto: or tel:."
             )
         elif name != "href" and not value.lower().startswith(("https://", "http://")):
-            self.found.faults.append(
-                f"<{tag} {name}> needs a full address that begins with https://; pictures inside "
-                "the message (data:, cid:) are not shown by many mail clients."
-            )
+            self.found.faults.append(_NOT_SHOWN.format(f"<{tag} {name}>"))
         if name == "background":
             self.found.pictures.append(Picture(value, ""))
 
@@ -170,7 +171,10 @@ class _Walker(HTMLParser):
             self.found.marks.append((place, css))
         if _REMOTE_STYLE.search(css):
             self.found.faults.append("a style can't load or run anything; take @import out.")
-        self.found.pictures += [Picture(url.strip(), "") for url in _CSS_URL.findall(css)]
+        for url in map(str.strip, _CSS_URL.findall(css)):
+            self.found.pictures.append(Picture(url, ""))
+            if not url.lower().startswith(("https://", "http://")):
+                self.found.faults.append(_NOT_SHOWN.format("A style's url()"))
 
     def _tiny(self, given: dict[str, str | None]) -> None:
         sizes = [(given.get(side) or "").removesuffix("px") for side in ("width", "height")]

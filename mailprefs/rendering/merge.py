@@ -56,7 +56,7 @@ class Kind(StrEnum):
     CONSTANT = "constant"
 
 
-class Test(StrEnum):
+class Question(StrEnum):
     """What a conditional block asks of a person's field."""
 
     SET = "set"
@@ -79,7 +79,7 @@ class Block:
     """A conditional block: its test, and the marks between which its two branches stand."""
 
     name: str
-    test: Test
+    test: Question
     value: str
     place: str
     opening: str
@@ -135,7 +135,7 @@ class Reading:
         self.tags.append(tag)
         return chr(_FIRST_TAG + len(self.tags) - 1)
 
-    def add_block(self, name: str, test: Test, value: str, place: str) -> Block:
+    def add_block(self, name: str, test: Question, value: str, place: str) -> Block:
         """Begin a block, with three marks of its own."""
         first = _FIRST_BLOCK + 3 * len(self.blocks)
         if first + 3 > _END:
@@ -291,8 +291,8 @@ class _Reader:
         block = self._open
         if block is None or block.name != name:
             return False
-        sure = block.test is Test.SET or (block.test is Test.IS and bool(block.value))
-        return block.test is Test.UNSET if block.has_else else sure
+        sure = block.test is Question.SET or (block.test is Question.IS and bool(block.value))
+        return block.test is Question.UNSET if block.has_else else sure
 
     def _known(self, name: str, at: int) -> None:
         """Refuse a name that this source may not use, with the reason and what to write."""
@@ -367,7 +367,7 @@ def _quoted(match: re.Match[str], name: str) -> str | None:
     return next((text for text in found if text is not None), None)
 
 
-def _test(negated: bool, sign: str | None) -> Test:  # noqa: FBT001 - what the statement said
+def _test(negated: bool, sign: str | None) -> Question:  # noqa: FBT001 - what the statement said
     if sign is None:
-        return Test.UNSET if negated else Test.SET
-    return Test.IS if sign == "==" else Test.IS_NOT
+        return Question.UNSET if negated else Question.SET
+    return Question.IS if sign == "==" else Question.IS_NOT

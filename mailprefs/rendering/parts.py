@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from mailprefs.errors import BadTemplate
 from mailprefs.rendering import markup
-from mailprefs.rendering.merge import BLOCK_MARK, TAG_MARK, Block, Kind, Reading, Test, capital
+from mailprefs.rendering.merge import BLOCK_MARK, TAG_MARK, Block, Kind, Question, Reading, capital
 
 LONGEST_BLOCK: Final = 1_000
 """Bytes of one branch of a conditional block, in one part; every recipient's copy carries it."""
@@ -49,7 +49,7 @@ class Conditional(NamedTuple):
     tag: str
     is_html: bool
     name: str
-    test: Test
+    test: Question
     value: str
     then: Pieces
     otherwise: Pieces

@@ -18,7 +18,7 @@ from mailprefs.errors import BadInput
 from mailprefs.links import Links
 from mailprefs.policy import TrackingMode
 from mailprefs.rendering.content import VALUE_BYTES, Content
-from mailprefs.rendering.merge import Test
+from mailprefs.rendering.merge import Question
 from mailprefs.rendering.parts import Conditional, Pieces, Slot
 from mailprefs.vendor.message import Mailing, Personal
 
@@ -286,11 +286,11 @@ def _recipe(slot: Slot) -> tuple[str, tuple[str, str] | None, str, str]:
 def _test(conditional: Conditional) -> Callable[[tuple[str, str] | None], bool]:
     """Give the function that tells whether a block's test holds for what a person has."""
     wanted = conditional.value
-    if conditional.test is Test.IS:
+    if conditional.test is Question.IS:
         return lambda has: (has[0] if has else "") == wanted
-    if conditional.test is Test.IS_NOT:
+    if conditional.test is Question.IS_NOT:
         return lambda has: (has[0] if has else "") != wanted
-    if conditional.test is Test.UNSET:
+    if conditional.test is Question.UNSET:
         return lambda has: has is None
     return lambda has: has is not None
 
@@ -350,4 +350,4 @@ def _check_origin(origin: Origin) -> None:
         raise BadInput("The sender's address has a domain that can't stand in a header.")
     box = origin.unsubscribe_mailbox
     if box is not None and not re.fullmatch(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+", box):
-        raise BadInput("The unsubscribe mailbox is no address that can stand in a header.")
+        raise BadInput("The unsubscribe mailbox can't stand in a header; it is a plain address.")

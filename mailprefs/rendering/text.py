@@ -113,6 +113,7 @@ class _Writer(HTMLParser):
             self._prefixes.append(self._bullet())
         elif tag == "hr":
             self._paragraph("-" * 24)
+            self._gap = True
         elif tag == "pre":
             self._in_pre = True
 
