@@ -16,7 +16,8 @@ PAGES = ["/policy", "/healthz", "/robots.txt", "/nowhere", "/static/mailprefs.cs
 def test_no_page_runs_a_script_or_loads_anything_from_elsewhere(
     client: FlaskClient, path: str
 ) -> None:
-    headers = client.get(path).headers
+    with client.get(path) as response:
+        headers = response.headers
     allowed = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
     assert allowed == {
         "default-src": "'none'",
@@ -34,7 +35,8 @@ def test_no_page_runs_a_script_or_loads_anything_from_elsewhere(
 
 def test_pages_stay_in_no_cache_and_the_stylesheet_in_all(client: FlaskClient) -> None:
     assert client.get("/policy").headers["Cache-Control"] == "no-store"
-    assert "max-age=31536000" in client.get("/static/mailprefs.css").headers["Cache-Control"]
+    with client.get("/static/mailprefs.css") as response:
+        assert "max-age=31536000" in response.headers["Cache-Control"]
 
 
 def test_browsers_are_held_to_https_where_there_is_https(parts: Parts, client: FlaskClient) -> None:
