@@ -13,8 +13,9 @@ from mailprefs.audit import Actor
 from mailprefs.campaigns import states
 from mailprefs.errors import BadInput, Conflict
 from mailprefs.policy import LegalPurpose, MessageClass, Role
+from mailprefs.rendering.composing import Source, compose
 from mailprefs.rendering.content import Content as Composed
-from mailprefs.rendering.content import Letterhead, Source, compose
+from mailprefs.rendering.letterhead import Letterhead
 from mailprefs.schema.campaigns import Campaign, CampaignState, Content, SourceFormat
 from mailprefs.schema.people import Attribute, Sender, Topic
 
@@ -24,8 +25,10 @@ SHORTEST_REASON: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What an author gives: the topic decides the class; *purpose* and *reason* are for
-    administrative campaigns only."""
+    """What an author gives: the topic decides the class.
+
+    *purpose* and *reason* are for administrative campaigns only.
+    """
 
     topic: str
     subject: str
@@ -43,9 +46,7 @@ class Company(NamedTuple):
     zone: str
 
 
-def create(
-    session: Session, draft: Draft, actor: Actor, *, company: Company, now: datetime
-) -> int:
+def create(session: Session, draft: Draft, actor: Actor, *, company: Company, now: datetime) -> int:
     """Store a new draft and its first content; give the campaign's id.
 
     :raises BadTemplate: when the source breaks a rule of the merge language or of the class.
@@ -77,13 +78,26 @@ def create(
     session.add(campaign)
     session.flush()
     _store(session, campaign, draft, composed, now)
-    audit.record(session, actor, "campaign.created", ("campaign", campaign.id), now=now,
-                 reason=draft.reason, details={"class": topic.message_class.value})
+    audit.record(
+        session,
+        actor,
+        "campaign.created",
+        ("campaign", campaign.id),
+        now=now,
+        reason=draft.reason,
+        details={"class": topic.message_class.value},
+    )
     return campaign.id
 
 
-def edit(
-    session: Session, campaign_id: int, draft: Draft, actor: Actor, *, company: Company, now: datetime
+def edit(  # noqa: PLR0913 - whose draft, what, by whom, where and when
+    session: Session,
+    campaign_id: int,
+    draft: Draft,
+    actor: Actor,
+    *,
+    company: Company,
+    now: datetime,
 ) -> None:
     """Replace a draft's subject, source, purpose and reason; an approval it had is void.
 
@@ -106,8 +120,15 @@ def edit(
         reason=draft.reason,
     )
     _store(session, campaign, draft, composed, now)
-    audit.record(session, actor, "campaign.edited", ("campaign", campaign.id), now=now,
-                 reason=draft.reason, details={"revision": campaign.revision})
+    audit.record(
+        session,
+        actor,
+        "campaign.edited",
+        ("campaign", campaign.id),
+        now=now,
+        reason=draft.reason,
+        details={"revision": campaign.revision},
+    )
 
 
 def content(session: Session, campaign: Campaign) -> Content:
@@ -146,7 +167,9 @@ def _check_purpose(topic: Topic, draft: Draft) -> None:
         return
     if draft.purpose is None:
         choices = ", ".join(purpose.value for purpose in LegalPurpose)
-        msg = f"The topic {topic.slug!r} is administrative: give its legal purpose, one of {choices}."
+        msg = (
+            f"The topic {topic.slug!r} is administrative: give its legal purpose, one of {choices}."
+        )
         raise BadInput(msg)
     if len((draft.reason or "").strip()) < SHORTEST_REASON:
         msg = (
@@ -176,7 +199,7 @@ def _store(
     session: Session, campaign: Campaign, draft: Draft, composed: Composed, now: datetime
 ) -> None:
     """Store the content of the campaign's current revision; it never changes after this."""
-    whole = "\0".join((composed.subject, composed.text, composed.html))
+    whole = f"{composed.subject}\0{composed.text}\0{composed.html}"
     session.add(
         Content(
             campaign_id=campaign.id,

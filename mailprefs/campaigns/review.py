@@ -30,8 +30,12 @@ SHORTEST_REASON: Final = 10
 """Characters of the reason for an override."""
 
 NEVER_OVERRIDDEN: Final = frozenset(
-    {"unsubscribe_link", "postal_address", "from_address", "audience_empty", "vendor_key"}
+    {
+        *("missing_unsubscribe", "missing_preferences", "missing_postal_address", "missing_reason"),
+        *("no_text", "from_address", "audience_empty", "vendor_key"),
+    }
 )
+_EMPTY: Final = "field_without_fallback"
 _PEOPLE: Final = {"first_name": Recipient.first_name, "last_name": Recipient.last_name}
 
 
@@ -97,13 +101,14 @@ def review(session: Session, campaign_id: int, settings: Settings) -> Review:
     reach = audience.forecast(session, who)
     content = drafts.composed(drafts.content(session, campaign))
     production = settings.environment is Environment.PRODUCTION
-    found = list(lint.findings(content, production=production))
+    found = lint.findings(content, base_url=sender.base_url, production=production)
     found += _about_sender(sender, production=production)
     found += _about_audience(session, campaign, reach.eligible)
     if not settings.sendgrid_api_key.get_secret_value():
         found.append(_block("vendor_key", "No vendor key is set (MAILPREFS_SENDGRID_API_KEY)."))
-    checks = [_check(finding, reach.eligible) for finding in found]
-    checks += _empty_fields(session, who, content.required)
+    checks = [_check(session, who, finding, reach.eligible) for finding in found]
+    # A field without a fallback that everybody has is no fault.
+    checks = [check for check in checks if check.people or check.code != _EMPTY]
     return Review(
         campaign_id=campaign.id,
         message_class=campaign.message_class,
@@ -114,7 +119,7 @@ def review(session: Session, campaign_id: int, settings: Settings) -> Review:
     )
 
 
-def require(
+def require(  # noqa: PLR0913 - what an override has to say belongs to one call
     session: Session,
     done: Review,
     actor: Actor,
@@ -165,7 +170,7 @@ def _about_sender(sender: Sender, *, production: bool) -> list[Finding]:
     if not sender.postal_address.strip() and sender.message_class is MessageClass.PROMOTIONAL:
         found.append(
             _block(
-                "postal_address",
+                "missing_postal_address",
                 "The sender has no postal address, which every promotional message must show; "
                 "set it: mailprefs sender set promotional --postal-address TEXT.",
             )
@@ -207,33 +212,6 @@ def _about_audience(session: Session, campaign: Campaign, eligible: int) -> list
     return []
 
 
-def _empty_fields(
-    session: Session, who: audience.Audience, required: Collection[str]
-) -> list[Check]:
-    """Count the people for whom a merge field without a fallback is empty."""
-    checks = []
-    for field in required:
-        empty = session.execute(
-            select(func.count()).select_from(
-                audience.eligible(who).where(_is_empty(field)).subquery()
-            )
-        ).scalar_one()
-        if empty:
-            checks.append(
-                Check(
-                    code="empty_field",
-                    blocks=True,
-                    sentence=(
-                        f"The field {field} is empty and has no fallback; give it one: "
-                        f'{{{{ {field} | "..." }}}}. Without it these people are left out.'
-                    ),
-                    people=empty,
-                    overridable=True,
-                )
-            )
-    return checks
-
-
 def _is_empty(field: str) -> ColumnElement[bool]:
     column = _PEOPLE.get(field)
     value = column if column is not None else Recipient.attributes[field].as_string()
@@ -244,7 +222,12 @@ def _block(code: str, sentence: str) -> Finding:
     return Finding(code, Severity.BLOCK, sentence)
 
 
-def _check(finding: Finding, people: int) -> Check:
+def _check(session: Session, who: audience.Audience, finding: Finding, eligible: int) -> Check:
+    """Say how many people a finding concerns: those without the field, else everybody."""
+    people = eligible
+    if finding.code == _EMPTY:
+        without = audience.eligible(who).where(_is_empty(finding.field)).subquery()
+        people = session.execute(select(func.count()).select_from(without)).scalar_one()
     blocks = finding.severity is Severity.BLOCK
     return Check(
         code=finding.code,

@@ -1,13 +1,14 @@
 """From draft to finished: approve, send, undo, pause, resume, cancel.
 
-Each function changes one campaign's state under a conditional UPDATE, so that a double click or two
-people at once do it once, and writes the audit. Pausing and cancelling take the gate (the edge opens
-their transaction with ``Gate.TAKING``): after their commit no new vendor call begins.
+Each function changes one campaign's state under a conditional UPDATE, so that a double click or
+two people at once do it once, and writes the audit. Pausing and cancelling take the gate (the edge
+opens their transaction with ``Gate.TAKING``): after their commit no new vendor call begins.
 """
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 from mailprefs import audit, staff
 from mailprefs.audit import Actor
 from mailprefs.deliveries.cancel import cancel_pending
-from mailprefs.errors import Conflict, NotAllowed, NotFound
+from mailprefs.errors import BadInput, Conflict, NotAllowed, NotFound
 from mailprefs.policy import Role
 from mailprefs.schema.campaigns import Campaign, CampaignState
 
@@ -30,7 +31,9 @@ def find(session: Session, campaign_id: int) -> Campaign:
     """
     campaign = session.get(Campaign, campaign_id)
     if campaign is None or campaign.standing:
-        msg = f"There is no campaign {campaign_id}. `mailprefs campaign list` shows those there are."
+        msg = (
+            f"There is no campaign {campaign_id}. `mailprefs campaign list` shows those there are."
+        )
         raise NotFound(msg)
     return campaign
 
@@ -63,7 +66,7 @@ def approve(session: Session, campaign_id: int, actor: Actor, *, now: datetime) 
     _note(session, actor, "campaign.approved", campaign, now, revision=campaign.revision)
 
 
-def send(
+def send(  # noqa: PLR0913 - which, by whom and when
     session: Session,
     campaign_id: int,
     actor: Actor,
@@ -87,8 +90,15 @@ def send(
             f"approves it: mailprefs campaign approve {campaign_id}"
         )
         raise NotAllowed(msg)
-    _change(session, campaign, {CampaignState.DRAFT}, "sent", state=CampaignState.SCHEDULED,
-            due_at=due_at, zone=zone)
+    _change(
+        session,
+        campaign,
+        {CampaignState.DRAFT},
+        "sent",
+        state=CampaignState.SCHEDULED,
+        due_at=due_at,
+        zone=zone,
+    )
     _note(session, actor, "campaign.sent", campaign, now, due_at=due_at.isoformat())
 
 
@@ -96,8 +106,15 @@ def undo(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -> 
     """Take a send back while nothing has begun; the approval stays."""
     campaign = find(session, campaign_id)
     staff.require(session, actor, Role.SEND)
-    _change(session, campaign, {CampaignState.SCHEDULED}, "taken back", state=CampaignState.DRAFT,
-            due_at=None, zone=None)
+    _change(
+        session,
+        campaign,
+        {CampaignState.SCHEDULED},
+        "taken back",
+        state=CampaignState.DRAFT,
+        due_at=None,
+        zone=None,
+    )
     _note(session, actor, "campaign.send_undone", campaign, now)
 
 
@@ -105,8 +122,9 @@ def pause(session: Session, campaign_id: int, actor: Actor, *, now: datetime) ->
     """Hold a running campaign: calls in flight finish, no new one begins."""
     campaign = find(session, campaign_id)
     staff.require(session, actor, Role.SEND)
-    _change(session, campaign, RUNNING, "paused", state=CampaignState.PAUSED,
-            paused_from=campaign.state)
+    _change(
+        session, campaign, RUNNING, "paused", state=CampaignState.PAUSED, paused_from=campaign.state
+    )
     _note(session, actor, "campaign.paused", campaign, now)
 
 
@@ -114,9 +132,15 @@ def resume(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -
     """Go on with a paused campaign where it stopped."""
     campaign = find(session, campaign_id)
     staff.require(session, actor, Role.SEND)
-    _change(session, campaign, {CampaignState.PAUSED}, "resumed",
-            state=campaign.paused_from or CampaignState.SENDING, paused_from=None,
-            paused_reason=None)
+    _change(
+        session,
+        campaign,
+        {CampaignState.PAUSED},
+        "resumed",
+        state=campaign.paused_from or CampaignState.SENDING,
+        paused_from=None,
+        paused_reason=None,
+    )
     _note(session, actor, "campaign.resumed", campaign, now)
 
 
@@ -124,8 +148,9 @@ def cancel(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -
     """Stop a campaign for good: calls in flight finish, everybody else is skipped as cancelled."""
     campaign = find(session, campaign_id)
     staff.require(session, actor, Role.SEND)
-    _change(session, campaign, STOPPABLE, "cancelled", state=CampaignState.CANCELLED,
-            finished_at=now)
+    _change(
+        session, campaign, STOPPABLE, "cancelled", state=CampaignState.CANCELLED, finished_at=now
+    )
     cancel_pending(session, campaign_id)
     _note(session, actor, "campaign.cancelled", campaign, now)
 
@@ -150,6 +175,33 @@ def new_revision(session: Session, campaign: Campaign, **values: Any) -> None:  
 def due_after(now: datetime, delay: float) -> datetime:
     """Give the instant at which a send pressed *now* begins, after *delay* seconds to undo it."""
     return now + timedelta(seconds=delay)
+
+
+def instant(local: str, zone: str) -> datetime:
+    """Give the instant of a local time such as ``2027-03-28T09:00`` in an IANA zone.
+
+    :raises BadInput: for a text that isn't such a time, an unknown zone, and a time that the zone
+        skips or has twice, because nobody can tell which instant is meant.
+    """
+    try:
+        wall = datetime.fromisoformat(local)
+        there = ZoneInfo(zone)
+    except (ValueError, ZoneInfoNotFoundError, OSError) as error:
+        msg = "Write the time as 2027-03-28T09:00 and the zone as Europe/Berlin."
+        raise BadInput(msg) from error
+    if wall.tzinfo is not None:
+        msg = "Write the local time without an offset; the zone says which instant it is."
+        raise BadInput(msg)
+    first, second = (wall.replace(tzinfo=there, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if first.astimezone(there).replace(tzinfo=None) != wall:
+        msg = (
+            f"{local} doesn't exist in {zone}: clocks are put forward over it. Choose another time."
+        )
+        raise BadInput(msg)
+    if first != second:
+        msg = f"{local} happens twice in {zone}: clocks are put back. Choose another time."
+        raise BadInput(msg)
+    return first
 
 
 def _change(

@@ -9,7 +9,14 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from sqlalchemy.orm import Session
 
@@ -57,11 +64,6 @@ def actor(session: Session, acting_as: str | None) -> Actor:
     return Actor(staff.by_email(session, acting_as).id, CONSOLE.door)
 
 
-def say(text: str) -> None:
-    """Print one line for a person, on standard error when standard output is for a program."""
-    click.echo(text)
-
-
 def answer(value: dict[str, Any] | list[Any], *, as_json: bool, show: Callable[[], None]) -> None:
     """Print *value* as JSON, or let *show* print it for a person."""
     if as_json:
@@ -82,13 +84,13 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     Console().print(shown)
 
 
-def progress() -> Progress:
+def progress(*columns: ProgressColumn) -> Progress:
     """Give a progress bar on standard error; silent when nobody watches it."""
+    shown = columns or (MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        *shown,
         console=Console(stderr=True),
         disable=not sys.stderr.isatty(),
     )

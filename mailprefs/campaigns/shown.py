@@ -1,0 +1,141 @@
+"""How campaigns stand, the same for page, command line and API."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from mailprefs.campaigns import states
+from mailprefs.deliveries.counts import Counts, Stall, counts, stall
+from mailprefs.policy import MessageClass
+from mailprefs.schema.campaigns import Campaign, CampaignState
+from mailprefs.schema.events import MailboxTotal
+from mailprefs.schema.people import Topic
+
+STALLED: Final = "stalled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """One campaign: what it is, where it stands, and where everybody in it is."""
+
+    id: int
+    name: str
+    topic: str
+    state: CampaignState
+    message_class: MessageClass
+    created_at: datetime
+    due_at: datetime | None
+    zone: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    approved: bool
+    paused_reason: str | None
+    counts: Counts
+    mailbox: dict[str, int]
+    stall: Stall | None
+
+    @property
+    def label(self) -> str:
+        """Give the state as people read it; a campaign that should move and doesn't is stalled."""
+        return STALLED if self.stall else self.state.value
+
+    @property
+    def stalled(self) -> str | None:
+        """Give why the campaign doesn't move, if it should."""
+        return self.stall.cause if self.stall else None
+
+    @property
+    def done(self) -> int:
+        """Give how many people have reached an end: sent, skipped or failed."""
+        skipped, failed = self.counts.skipped, self.counts.failed
+        return self.counts.sent + sum(skipped.values()) + sum(failed.values())
+
+    def lines(self) -> Iterator[tuple[str, int]]:
+        """Give the sum equation, line by line."""
+        yield "chosen", self.counts.chosen
+        for reason, n in self.counts.kept_out.items():
+            yield f"  kept out: {reason.replace('_', ' ')}", n
+        yield "frozen", self.counts.frozen
+        yield "  sent", self.counts.sent
+        for reason, n in self.counts.skipped.items():
+            yield f"  skipped: {reason.replace('_', ' ')}", n
+        for reason, n in self.counts.failed.items():
+            yield f"  failed: {reason.replace('_', ' ')}", n
+        yield "  unknown", self.counts.unknown
+        yield "  pending", self.counts.pending
+        for event, n in self.mailbox.items():
+            yield f"mailbox: {event}", n
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the overview as JSON: the object that ``campaign show --json`` prints."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "topic": self.topic,
+            "state": self.label,
+            "message_class": self.message_class.value,
+            "due_at": self.due_at.isoformat() if self.due_at else None,
+            "zone": self.zone,
+            "approved": self.approved,
+            "stalled": self.stalled,
+            "paused_reason": self.paused_reason,
+            "chosen": self.counts.chosen,
+            "kept_out": self.counts.kept_out,
+            "frozen": self.counts.frozen,
+            "sent": self.counts.sent,
+            "skipped": self.counts.skipped,
+            "failed": self.counts.failed,
+            "unknown": self.counts.unknown,
+            "pending": self.counts.pending,
+            "mailbox": self.mailbox,
+        }
+
+
+def overview(session: Session, campaign_id: int, *, now: datetime) -> Overview:
+    """Show one campaign.
+
+    :raises NotFound: for an unknown campaign.
+    """
+    campaign = states.find(session, campaign_id)
+    return _overview(session, campaign, session.get_one(Topic, campaign.topic_id).slug, now)
+
+
+def listed(session: Session, *, now: datetime, limit: int = 100) -> list[Overview]:
+    """Show the newest campaigns, newest first; single messages' standing campaigns are left out."""
+    rows = session.execute(
+        select(Campaign, Topic.slug)
+        .join(Topic, Topic.id == Campaign.topic_id)
+        .where(Campaign.standing.is_(False))
+        .order_by(Campaign.id.desc())
+        .limit(limit)
+    )
+    return [_overview(session, campaign, slug, now) for campaign, slug in rows]
+
+
+def _overview(session: Session, campaign: Campaign, topic: str, now: datetime) -> Overview:
+    mailbox = session.execute(
+        select(MailboxTotal.event, MailboxTotal.n)
+        .where(MailboxTotal.campaign_id == campaign.id)
+        .order_by(MailboxTotal.event)
+    )
+    return Overview(
+        id=campaign.id,
+        name=campaign.name,
+        topic=topic,
+        state=campaign.state,
+        message_class=campaign.message_class,
+        created_at=campaign.created_at,
+        due_at=campaign.due_at,
+        zone=campaign.zone,
+        started_at=campaign.started_at,
+        finished_at=campaign.finished_at,
+        approved=campaign.approved_at is not None,
+        paused_reason=campaign.paused_reason,
+        counts=counts(session, campaign.id),
+        mailbox=dict(mailbox.tuples().all()),
+        stall=stall(session, campaign.id, now=now),
+    )

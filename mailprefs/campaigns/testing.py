@@ -1,0 +1,138 @@
+"""Previews and test sends: the render path of the send, with links for nobody and no pixel.
+
+A test goes straight to the vendor, not through the ledger: it belongs to no campaign's numbers.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from mailprefs import audit, recipients, staff
+from mailprefs.addresses import AddressHasher, normalise
+from mailprefs.audit import Actor
+from mailprefs.campaigns import drafts, states
+from mailprefs.errors import Conflict, NotFound
+from mailprefs.links import Links
+from mailprefs.policy import Role, TrackingMode
+from mailprefs.rendering.person import (
+    Origin,
+    Person,
+    Rendered,
+    inert,
+    mailing,
+    personalise,
+    preview,
+)
+from mailprefs.schema.campaigns import Campaign
+from mailprefs.schema.people import Recipient, Sender, Topic
+from mailprefs.vendor.message import Mailing, Vendor, Verdict
+
+EXAMPLE = Person(0, "ada@example.com", "Ada", "Example", {}, "en", 0, TrackingMode.OFF)
+NAMELESS = Person(0, "reader@example.com", "", "", {}, "en", 0, TrackingMode.OFF)
+
+
+def shown_to(session: Session, links: Links, campaign_id: int, person: Person) -> Rendered:
+    """Give the message that *person* would get, byte for byte but for the links.
+
+    :raises NotFound: for an unknown campaign.
+    """
+    campaign = states.find(session, campaign_id)
+    content = drafts.composed(drafts.content(session, campaign))
+    return preview(content, _origin(session, links, campaign), person)
+
+
+def prepare(  # noqa: PLR0913 - what a test needs to look like the real message
+    session: Session,
+    links: Links,
+    campaign_id: int,
+    address: str,
+    *,
+    person: Person,
+    actor: Actor,
+    now: datetime,
+) -> Mailing:
+    """Give the request that sends one test copy to *address*, with *person*'s words.
+
+    :raises BadAddress: for a text that is no address.
+    """
+    staff.require(session, actor, Role.DRAFT)
+    campaign = states.find(session, campaign_id)
+    content = drafts.composed(drafts.content(session, campaign))
+    origin = _origin(session, links, campaign)
+    to = normalise(address).address
+    personal = personalise(content, origin)(inert(person))._replace(address=to, name=None)
+    audit.record(
+        session,
+        actor,
+        "campaign.tested",
+        ("campaign", campaign_id),
+        now=now,
+        details={"revision": campaign.revision},
+    )
+    return mailing(content, origin, [personal], attempt="0")
+
+
+def hand_over(vendor: Vendor, request: Mailing) -> None:
+    """Hand a test over, outside any transaction.
+
+    :raises Conflict: with the vendor's reason, if it wasn't accepted.
+    """
+    outcome = vendor.hand_over(request)
+    if outcome.verdict is not Verdict.ACCEPTED:
+        msg = f"The test wasn't accepted: {outcome.reason}"
+        raise Conflict(msg)
+
+
+def person_of(session: Session, hasher: AddressHasher, address: str | None) -> Person:
+    """Give the words of a known person for a preview, or of an example if no address is given.
+
+    :raises NotFound: if nobody has that address.
+    """
+    if address is None:
+        return EXAMPLE
+    found = recipients.find(session, hasher, address)
+    if found is None:
+        msg = "Nobody has that address; leave it out to use an example's words."
+        raise NotFound(msg)
+    return _as_person(found)
+
+
+def first_without(session: Session, field: str) -> Person:
+    """Give somebody whose *field* (first_name, last_name) is empty, to see how that reads."""
+    column = {"first_name": Recipient.first_name, "last_name": Recipient.last_name}[field]
+    found = session.scalars(
+        select(Recipient).where((column.is_(None)) | (column == "")).order_by(Recipient.id).limit(1)
+    ).first()
+    return NAMELESS if found is None else _as_person(found)
+
+
+def _as_person(row: Recipient) -> Person:
+    attributes = {name: str(value) for name, value in row.attributes.items()}
+    return Person(
+        row.id,
+        row.address,
+        row.first_name or "",
+        row.last_name or "",
+        attributes,
+        row.language or "",
+        0,
+        TrackingMode.OFF,
+    )
+
+
+def _origin(session: Session, links: Links, campaign: Campaign) -> Origin:
+    topic = session.get_one(Topic, campaign.topic_id)
+    sender = session.get_one(Sender, topic.sender_id)
+    return Origin(
+        links=links,
+        base_url=sender.base_url,
+        campaign_id=campaign.id,
+        topic_id=topic.id,
+        topic_slug=topic.slug,
+        topic_name=topic.name,
+        from_address=sender.from_address,
+        from_name=sender.name,
+        reply_to=sender.reply_to,
+        ip_pool=sender.ip_pool,
+    )

@@ -1,0 +1,293 @@
+"""Recipients at the console: import them, look one up, record their choices, check the ledger."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.progress import TextColumn
+
+from mailprefs import audit, preferences, recipients, suppressions
+from mailprefs.addresses import normalise
+from mailprefs.cli import console
+from mailprefs.consent import ledger
+from mailprefs.db.database import Gate
+from mailprefs.errors import BadInput, NotFound
+from mailprefs.jobs.imports.order import ImportOrder
+from mailprefs.jobs.imports.run import ImportResult
+from mailprefs.jobs.imports.run import Progress as Step
+from mailprefs.jobs.imports.run import run as run_import
+from mailprefs.policy import SubscriptionState, SuppressionReason
+from mailprefs.schema.imports import ImportedAs
+
+_SHOWN: Final = 10
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--topic", required=True, metavar="SLUG")
+@click.option("--source", required=True, help="Where these people agreed (or said no), in words.")
+@click.option(
+    "--map",
+    "pairs",
+    multiple=True,
+    metavar="COLUMN=FIELD",
+    help="What a column is: email, first_name, last_name, language, region, zone, an "
+    "attribute's name, or - to leave it out.",
+)
+@click.option(
+    "--as",
+    "imported_as",
+    type=click.Choice([word.value for word in ImportedAs]),
+    default="subscribed",
+    show_default=True,
+    help="What the file says of its people.",
+)
+@click.option("--dry-run", is_flag=True, help="Count exactly, write nothing.")
+@click.option("--acting-as", metavar="STAFF", help="Who imports, by e-mail address.")
+@console.type_json
+def import_people(  # noqa: PLR0913, PLR0917 - the options of one command
+    file: Path,
+    topic: str,
+    source: str,
+    pairs: tuple[str, ...],
+    imported_as: str,
+    acting_as: str | None,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Import people from a CSV file; never makes a yes of a no."""
+    parts = console.opened()
+    order = ImportOrder(
+        topic=topic,
+        source=source,
+        imported_as=ImportedAs(imported_as),
+        mapping=dict(map(_pair, pairs)),
+        dry_run=dry_run,
+    )
+    with parts.db.reading() as session:
+        who = console.actor(session, acting_as)
+    with console.progress(TextColumn("{task.fields[rows]:,} rows")) as bar:
+        task = bar.add_task("Importing", total=1.0, rows=0)
+
+        def step(now: Step) -> None:
+            bar.update(task, total=now.size or 1, completed=now.bytes, rows=now.rows)
+
+        result = run_import(
+            parts.db, file, order, hasher=parts.hasher, actor=who, clock=console.now, progress=step
+        )
+    console.answer(
+        _import_document(result),
+        as_json=as_json,
+        show=lambda: _show_import(result, dry_run=dry_run),
+    )
+
+
+@click.group("recipient")
+def recipient_group() -> None:
+    """One person: what is held and what they chose."""
+
+
+@recipient_group.command("show")
+@click.argument("address")
+@console.type_json
+def show_recipient(address: str, *, as_json: bool) -> None:
+    """Show what mailprefs holds about one person, and what they chose."""
+    parts = console.opened()
+    with parts.db.reading() as session:
+        person = recipients.find(session, parts.hasher, address)
+        if person is None:
+            msg = "Nobody has that address."
+            raise NotFound(msg)
+        document: dict[str, Any] = {
+            "id": person.id,
+            "address": person.address,
+            "first_name": person.first_name,
+            "last_name": person.last_name,
+            "attributes": person.attributes,
+            "region": person.region,
+            "language": person.language,
+            "address_origin": person.address_origin.value,
+            "open_tracking": person.open_tracking.value,
+            "topics": {
+                one.slug: one.state.value if one.state else None
+                for one in preferences.current(session, person.id).topics
+            },
+            "suppressions": [
+                {
+                    "reason": one.reason.value,
+                    "scope": one.scope.value,
+                    "since": one.created_at.isoformat(),
+                }
+                for one in suppressions.of(session, person.address_hash)
+            ],
+        }
+    rows = list(document.items())
+    console.answer(document, as_json=as_json, show=lambda: console.table("", ["", ""], rows))
+
+
+@click.group("subscription")
+def subscription_group() -> None:
+    """Where people stand with topics."""
+
+
+@subscription_group.command("set")
+@click.argument("address")
+@click.argument("slug")
+@click.argument("state", type=click.Choice(["subscribed", "unsubscribed"]))
+@console.acting
+def set_subscription(address: str, slug: str, state: str, acting_as: str | None) -> None:
+    """Record one person's choice for one topic; never makes a yes of their own no."""
+    parts = console.opened()
+    with parts.db.transaction(Gate.TAKING) as session:
+        person = recipients.find(session, parts.hasher, address)
+        if person is None:
+            msg = "Nobody has that address; import the person first."
+            raise NotFound(msg)
+        preferences.set_by_staff(
+            session,
+            person.id,
+            slug,
+            SubscriptionState(state),
+            console.actor(session, acting_as),
+            now=console.now(),
+        )
+    click.echo(f"That person is {state} now ({slug}).")
+
+
+@click.group("suppression")
+def suppression_group() -> None:
+    """Addresses that are not to be mailed."""
+
+
+@suppression_group.command("list")
+@click.option("--limit", default=100, show_default=True)
+@console.type_json
+def list_suppressions(limit: int, *, as_json: bool) -> None:
+    """List suppressions, newest first; addresses are known by their keyed hash only."""
+    parts = console.opened()
+    with parts.db.reading() as session:
+        found = [
+            {
+                "id": one.id,
+                "reason": one.reason.value,
+                "scope": one.scope.value,
+                "source": one.source.value,
+                "since": one.created_at.isoformat(timespec="seconds"),
+            }
+            for one in suppressions.listed(session, limit=limit)
+        ]
+    rows = [tuple(one.values()) for one in found]
+    console.answer(
+        found,
+        as_json=as_json,
+        show=lambda: console.table(
+            "Suppressions", ["#id", "reason", "scope", "source", "since"], rows
+        ),
+    )
+
+
+@suppression_group.command("lift")
+@click.argument("address")
+@click.option(
+    "--reason",
+    "word",
+    required=True,
+    type=click.Choice([SuppressionReason.HARD_BOUNCE.value, SuppressionReason.INVALID.value]),
+    help="Only what a mailbox said can be lifted here; a person's no is theirs to lift.",
+)
+@click.option("--because", required=True, help="Why, in a sentence; it is audited.")
+@console.acting
+def lift(address: str, word: str, because: str, acting_as: str | None) -> None:
+    """Mail an address again that a mailbox had refused."""
+    parts = console.opened()
+    with parts.db.transaction() as session:
+        who = console.actor(session, acting_as)
+        hashed = parts.hasher.hash(normalise(address).key)
+        if not suppressions.lift(session, hashed, SuppressionReason(word)):
+            msg = "That address isn't suppressed for this reason."
+            raise NotFound(msg)
+        audit.record(
+            session,
+            who,
+            "suppression.lifted",
+            ("suppression", word),
+            now=console.now(),
+            reason=because,
+        )
+    click.echo("Lifted; mail of the next campaign may go there again.")
+
+
+@click.group("ledger")
+def ledger_group() -> None:
+    """Check the consent ledger, the history of every choice."""
+
+
+@ledger_group.command("verify")
+@console.type_json
+def verify(*, as_json: bool) -> None:
+    """Check the whole chain; exits 1 and names the first bad entry if it doesn't hold."""
+    parts = console.opened()
+    with parts.db.reading() as session:
+        entries = ledger.verify(session)
+        head = ledger.head(session)
+    document = {
+        "entries": entries,
+        "head": head.entry_hash.hex(),
+        "verified_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    console.answer(
+        document,
+        as_json=as_json,
+        show=lambda: click.echo(
+            f"All {entries:,} entries hold; the head is {head.entry_hash.hex()}."
+        ),
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    column, sign, field = text.rpartition("=")
+    if not sign:
+        msg = f"--map takes COLUMN=FIELD, not {text!r}."
+        raise BadInput(msg)
+    return column, field
+
+
+def _import_document(result: ImportResult) -> dict[str, Any]:
+    return {
+        "id": result.import_id,
+        **result.counts.document(),
+        "encoding": result.encoding,
+        "delimiter": result.delimiter,
+        "columns": result.columns,
+        "left_out": list(result.left_out),
+        "resumed_at": result.resumed_at,
+        "refusals": [
+            {"line": one.line, "field": one.field, "reason": one.reason} for one in result.refusals
+        ],
+    }
+
+
+def _show_import(result: ImportResult, *, dry_run: bool) -> None:
+    click.echo(f"Read as {result.encoding}, separated by {result.delimiter}.")
+    if result.left_out:
+        click.echo(f"Not imported: the columns {', '.join(result.left_out)} (see --map).")
+    counted = result.counts
+    rows = [
+        ("added", counted.added),
+        ("updated", counted.updated),
+        ("unchanged", counted.unchanged),
+        ("duplicate in file", counted.duplicate_in_file),
+    ]
+    rows += [
+        (f"kept out: {reason.replace('_', ' ')}", n)
+        for reason, n in sorted(counted.kept_out.items())
+    ]
+    rows.append(("refused", counted.refused))
+    console.table("Dry run: nothing was written" if dry_run else "Imported", ["", "#rows"], rows)
+    for one in result.refusals[:_SHOWN]:
+        place = f"line {one.line}" + (f", {one.field}" if one.field else "")
+        click.echo(f"  {place}: {one.reason}")
+    if counted.refused > _SHOWN:
+        click.echo(f"  ... and {counted.refused - _SHOWN:,} more (--json lists them).")
