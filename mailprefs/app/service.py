@@ -2,6 +2,7 @@
 
 import atexit
 import logging
+import os
 import signal
 import sys
 import threading
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 # Enough that a few requests which wait for the database don't hold up the pixel, and few enough
 # that they don't fight for the interpreter.
-_REQUEST_THREADS: Final = 8
+_REQUEST_THREADS: Final = min(8, 2 * (os.cpu_count() or 1) + 1)
 
 
 def serve(*, host: str, port: int, worker: bool) -> None:
