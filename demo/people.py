@@ -1,4 +1,4 @@
-"""Make the demo's people: a file as an old newsletter tool exports it, with everything that goes wrong.
+"""Make the demo's people: a file as an old newsletter tool exports it, with all that goes wrong.
 
 Byte-order mark, semicolons, quotes, mixed case, duplicates, broken rows. Nobody in it exists; every
 address is at a domain that is reserved for examples.
@@ -67,7 +67,9 @@ def _row(draw: random.Random, number: int) -> str:
     # One in ten gave no first name: the newsletter has to read well for them too.
     given = "" if number % 10 == 0 else first
     note = draw.choice(("", "", 'said "call me"', "two gardens; one greenhouse"))
-    return ";".join(map(_quoted, (address, given, last, country, language, draw.choice(PLANS), note)))
+    return ";".join(
+        map(_quoted, (address, given, last, country, language, draw.choice(PLANS), note))
+    )
 
 
 def _again(draw: random.Random, row: str) -> str:
