@@ -32,7 +32,6 @@ _BASE_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9._~/-]*)?")
 _OWN_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$()*+,;=%&-]{1,180}")
 # Characters that embed, override or isolate a direction; in a name they'd turn the rest of a line.
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
-_NOT_IN_NAME = re.compile('[,;<>"@]')
 _ATOMS = re.compile(r"[A-Za-z0-9 ]+")
 _DOMAIN = re.compile(r"[A-Za-z0-9.-]+")
 
@@ -264,11 +263,14 @@ def _harmless(character: str) -> str:
 
 def _cut(value: str) -> str:
     """Shorten a value whose escaped bytes are too many, and show that by an ellipsis."""
-    if len(escape(value).encode()) <= VALUE_BYTES:
+    if len(escape(value[: VALUE_BYTES + 1]).encode()) <= VALUE_BYTES:
         return value
-    while len(escape(value).encode()) > VALUE_BYTES - 3:
-        value = value[: max(1, len(value) * 9 // 10)]
-    return value.rstrip() + "…"
+    room = VALUE_BYTES - len("…".encode())
+    for index, character in enumerate(value):
+        room -= len(escape(character).encode())
+        if room < 0:
+            break
+    return value[:index].rstrip() + "…"
 
 
 def _raw(person: Person, name: str) -> str:
@@ -321,12 +323,11 @@ def _pixel(url: str) -> str:
 
 
 def _display_name(person: Person) -> str | None:
-    """Give the name beside the address; the vendor refuses commas and semicolons in it."""
+    """Give the name beside the address; what a vendor can't take in one is for its adapter."""
     first, last = person.first_name, person.last_name
     if first.isalnum() and last.isalnum() and len(first) + len(last) < _SHORT:
         return f"{first} {last}"
-    name = _NOT_IN_NAME.sub(" ", _clean(f"{first} {last}", "\0"))
-    return " ".join(name.split()) or None
+    return _clean(f"{first} {last}", "\0") or None
 
 
 def _list_id(origin: Origin) -> str:

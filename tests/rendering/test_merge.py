@@ -49,6 +49,8 @@ def test_fields_without_fallback_are_required_unless_their_own_block_asks_for_th
         WORDS,
     )
     assert reading.required == ["city", "first_name"]
+    reading.read("{% if plan %}x{% else %}{{ plan }}{% endif %}", "the body", WORDS)
+    assert reading.required == ["city", "first_name", "plan"]
 
 
 @pytest.mark.parametrize(

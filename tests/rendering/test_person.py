@@ -1,3 +1,4 @@
+import json
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -25,6 +26,8 @@ from mailprefs.rendering.person import (
     preview,
     render,
 )
+from mailprefs.sandbox.substitutions import fill
+from mailprefs.vendor import bodies
 from mailprefs.vendor.message import Personal
 
 Make = Callable[..., Person]
@@ -60,11 +63,11 @@ def vendor(body: str, substitutions: Mapping[str, str], seed: int) -> str:
 
 
 def arrived(content: Content, personal: Personal, seed: int = 0) -> Rendered:
-    subject, text, html = (vendor(part, personal.substitutions, seed) for part in bodies(content))
+    subject, text, html = (vendor(part, personal.substitutions, seed) for part in parts(content))
     return Rendered(subject, text, html, personal.headers)
 
 
-def bodies(content: Content) -> tuple[str, str, str]:
+def parts(content: Content) -> tuple[str, str, str]:
     return content.subject, content.text, content.html
 
 
@@ -105,7 +108,7 @@ def test_500_people_of_all_modes_share_one_request_and_each_gets_their_own_pixel
     people = [person(n, modes[n % 3], plan="pro" if n % 2 else "") for n in range(1, 501)]
     make = personalise(content, origin)
     request = mailing(content, origin, [make(one) for one in people], attempt="a1")
-    assert (request.subject, request.text, request.html) == bodies(content)
+    assert (request.subject, request.text, request.html) == parts(content)
     assert len({frozenset(one.substitutions) for one in request.people}) == 1
     opens = {}
     for one, personal in zip(people, request.people, strict=True):
@@ -225,10 +228,13 @@ def test_a_block_that_is_not_for_a_person_leaves_no_trace(
 def test_blocks_go_by_what_the_person_has(
     newsletter: Letterhead, origin: Origin, person: Make, *, statement: str, plan: str, shown: bool
 ) -> None:
-    body = f"a\n\n{{% {statement} %}}\n\nfor 100 % of you\n\n{{% endif %}}\n\nz"
+    body = (
+        f"a\n\n{{% {statement} %}}\n\nfor 100 % of you, {{{{ first_name | 'x' }}}}\n\n"
+        "{% endif %}\n\nz"
+    )
     content = compose(Source("x", body), newsletter)
     message = arrived(content, personalise(content, origin)(person(1, plan=plan)))
-    between = "a\n\nfor 100 % of you\n\nz" if shown else "a\n\nz"
+    between = "a\n\nfor 100 % of you, Ana\n\nz" if shown else "a\n\nz"
     assert message.text.startswith(between)
     assert ("for 100 % of you" in message.html) is shown
 
@@ -322,6 +328,23 @@ def test_a_test_sends_links_are_for_nobody_and_it_has_no_pixel(
         assert links.read_preferences(token) == (0, 0)
 
 
+def test_what_is_handed_over_passes_the_vendors_rules_and_makes_the_same_messages(
+    content: Content, origin: Origin, person: Make
+) -> None:
+    modes = list(TrackingMode)
+    people = [
+        person(n, modes[n % 3], first_name=name, plan=name, city=name)
+        for n, name in enumerate(TROUBLE, start=1)
+    ]
+    personals = list(map(personalise(content, origin), people))
+    request = json.loads(bodies.body(mailing(content, origin, personals, attempt="a1")))
+    shared = [request["subject"], *(part["value"] for part in request["content"])]
+    assert len(request["personalizations"]) == len(TROUBLE)
+    for personal, handed in zip(personals, request["personalizations"], strict=True):
+        subject, text, html = (fill(part, handed["substitutions"]) for part in shared)
+        assert (subject, text, html) == render(content, personal)[:3]
+
+
 def test_what_somebody_lacks_is_named_before_anything_is_sent(
     newsletter: Letterhead, person: Make
 ) -> None:
@@ -354,10 +377,10 @@ def test_the_worst_person_still_fits_the_vendors_limit(
     ("first", "last", "expected"),
     [
         ("Ana", "Brandt", "Ana Brandt"), ("", "", None), (" ", "Brandt", "Brandt"),
-        ("Ana", "Brandt, Dr.; MD", "Ana Brandt Dr. MD"), ("<a@b>\r\n", "x", "a b x"),
+        ("Ana\r\nBcc: x", "\u202eo\ud800", "Ana Bcc: x o"), ("x" * 600, "", "x" * 252 + "…"),
     ],
 )  # fmt: skip
-def test_the_name_beside_the_address_is_one_the_vendor_takes(
+def test_the_name_beside_the_address_is_one_line_without_tricks(
     content: Content, origin: Origin, person: Make, *, first: str, last: str, expected: str | None
 ) -> None:
     personal = personalise(content, origin)(person(1, first_name=first, last_name=last))
