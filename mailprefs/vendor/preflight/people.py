@@ -69,7 +69,7 @@ def _crowd(people: list[object]) -> Faults:
     """Count the recipients of all personalizations, and find those who stand there twice."""
     seen: set[str] = set()
     total = 0
-    for place, email in _emails(people):
+    for place, email in emails(people):
         total += 1
         if email.lower() in seen:
             yield Fault(place, "this recipient stands in the request more than once.")
@@ -81,7 +81,8 @@ def _crowd(people: list[object]) -> Faults:
         )
 
 
-def _emails(people: list[object]) -> Iterator[tuple[Place, str]]:
+def emails(people: list[object]) -> Iterator[tuple[Place, str]]:
+    """List every address of all personalizations with its place, whatever else is wrong."""
     for position, person in enumerate(people):
         for part in ("to", "cc", "bcc"):
             listed = person.get(part) if isinstance(person, dict) else None

@@ -1,0 +1,168 @@
+"""``POST /v3/mail/send`` as the vendor answers it, or as a mood makes it answer."""
+
+import hmac
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from mailprefs.sandbox import parts
+from mailprefs.sandbox.mailbox import Received
+from mailprefs.sandbox.moods import ACCEPTING, Kind, Mood
+from mailprefs.vendor.preflight.people import emails
+from mailprefs.vendor.preflight.request import MOST_REQUEST_BYTES, faults
+
+bp = Blueprint("mail_send", __name__)
+
+DROP = "mailprefs.sandbox.drop"
+"""Set in the WSGI environment where the server must close the connection without an answer."""
+
+_INVALID_ADDRESS = "Does not contain a valid address."
+_REFUSALS = {
+    Kind.UNAUTHORIZED: (401, "The provided authorization grant is invalid, expired, or revoked"),
+    Kind.FORBIDDEN: (403, "The from address does not match a verified Sender Identity."),
+    Kind.REFUSE_MESSAGE: (400, "The from email does not contain a valid address."),
+    Kind.TOO_MANY: (429, "too many requests"),
+    Kind.ERROR: (500, "internal server error"),
+    Kind.ERROR_AFTER: (500, "internal server error"),
+    Kind.UNAVAILABLE: (503, "service unavailable"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """One request as it came in: its bytes, what they say, and the addresses in it."""
+
+    raw: bytes
+    said: Any
+    addresses: tuple[str, ...]
+
+
+@bp.post("/v3/mail/send")
+def send() -> Response:
+    """Accept a request, refuse it, or do what the mood says; every one of them is put down."""
+    wish = _read(request.get_data())
+    if refusal := _at_the_door(wish):
+        return _put_down(wish, refusal)
+    mood = parts.here().moods.take(wish.addresses)
+    if mood and mood.kind not in ACCEPTING:
+        time.sleep(mood.seconds)
+        return _put_down(wish, _in_a_mood(mood, wish), mood)
+    found = [
+        {"message": fault.problem, "field": fault.field or "null"}
+        for fault in faults(wish.said, now=datetime.now(UTC))
+    ]
+    if found:
+        return _put_down(wish, answer(400, found[:100]), mood)
+    return _accept(wish, mood)
+
+
+def answer(status: int, errors: list[dict[str, str]]) -> Response:
+    """Give an error as the vendor writes it."""
+    return Response(json.dumps({"errors": errors}), status, content_type="application/json")
+
+
+def refusal(status: int, message: str, field: str = "null") -> Response:
+    """Give one error as the vendor writes it."""
+    return answer(status, [{"message": message, "field": field}])
+
+
+def _read(raw: bytes) -> _Wish:
+    try:
+        said = json.loads(raw)
+    except (ValueError, RecursionError):
+        said = None
+    people = said.get("personalizations") if isinstance(said, dict) else None
+    found = emails(people) if isinstance(people, list) else ()
+    return _Wish(raw, said, tuple(email.lower() for _, email in found))
+
+
+def _at_the_door(wish: _Wish) -> Response | None:
+    """Refuse who has no key, and what can't be read at all."""
+    key = parts.here().settings.api_key
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    known = hmac.compare_digest(given.encode(), key.encode()) if key else bool(given)
+    if scheme != "Bearer" or not known:
+        return refusal(*_REFUSALS[Kind.UNAUTHORIZED])
+    if len(wish.raw) >= MOST_REQUEST_BYTES:
+        return _too_large()
+    if request.mimetype != "application/json":
+        return refusal(415, "Content-Type should be application/json.")
+    if wish.said is None:
+        return refusal(400, "Bad Request")
+    return None
+
+
+def _in_a_mood(mood: Mood, wish: _Wish) -> Response:
+    """Give the answer of a mood that accepts nothing."""
+    if mood.kind is Kind.DROP_BEFORE:
+        return _dropped()
+    if mood.kind is Kind.TOO_LARGE:
+        return _too_large()
+    if mood.kind is Kind.REDIRECT:
+        return Response(status=302, headers={"Location": "/v3/mail/elsewhere"})
+    if mood.kind is Kind.TEST_ONLY:
+        return Response(status=200)
+    if mood.kind is Kind.REFUSE_ADDRESS:
+        return refusal(400, _INVALID_ADDRESS, _field(mood.address, wish.said))
+    said = refusal(*_REFUSALS[mood.kind])
+    if mood.retry_after is not None:
+        said.headers["Retry-After"] = f"{mood.retry_after:g}"
+    return said
+
+
+def _field(address: str | None, said: Mapping[str, Any]) -> str:
+    """Name the place of *address*, or of the first recipient, as the vendor does."""
+    for place, email in emails(said.get("personalizations", [])):
+        if address is None or email.lower() == address.lower():
+            return ".".join(str(step) for step in place)
+    return "personalizations.0.to.0.email"
+
+
+def _accept(wish: _Wish, mood: Mood | None) -> Response:
+    """Keep the mail first, and answer then: it counts even if nobody hears the answer."""
+    message_id = secrets.token_urlsafe(16)
+    said = Response(status=202, headers={"X-Message-Id": message_id})
+    if mood and mood.kind is Kind.ERROR_AFTER:
+        said = refusal(*_REFUSALS[mood.kind])
+    if mood and mood.kind is Kind.DROP_AFTER:
+        said = _dropped()
+    _put_down(wish, said, mood, message_id)
+    if mood:
+        time.sleep(mood.seconds)
+    return said
+
+
+def _put_down(
+    wish: _Wish, said: Response, mood: Mood | None = None, message_id: str | None = None
+) -> Response:
+    here = parts.here()
+    received = Received(
+        at=datetime.now(UTC),
+        status=None if request.environ.get(DROP) else said.status_code,
+        mood=mood.kind.value if mood else None,
+        message_id=message_id,
+        recipients=len(wish.addresses),
+        accepted=len(wish.addresses) if message_id else 0,
+        bytes=len(wish.raw),
+        connection=f"{request.remote_addr}:{request.environ.get('REMOTE_PORT', 0)}",
+    )
+    number = here.mailbox.keep(received, wish.said if message_id else {})
+    if message_id:
+        here.webhook.tell(number)
+    return said
+
+
+def _dropped() -> Response:
+    request.environ[DROP] = True
+    return refusal(500, "dropped")
+
+
+def _too_large() -> Response:
+    page = "<html><head><title>413 Request Entity Too Large</title></head></html>\r\n"
+    return Response(page, status=413, content_type="text/html")

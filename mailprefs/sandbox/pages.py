@@ -1,0 +1,145 @@
+"""The mailbox page: what was accepted, as the people would see it.
+
+A mail's HTML is shown in a frame that runs nothing, sends nothing and loads pictures from this
+machine only; its links open beside it. There is no script on any page.
+"""
+
+import re
+from datetime import datetime
+from urllib.parse import urlencode
+
+from flask import Blueprint, Flask, Response, abort, redirect, render_template, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from mailprefs.sandbox import parts
+from mailprefs.sandbox.mailbox import Message, Search
+from mailprefs.settings import is_loopback, templates_dir
+
+bp = Blueprint("pages", __name__)
+
+A_PAGE = 30
+TABS = ("html", "text", "headers", "request")
+_HERE = "http://127.0.0.1:* http://localhost:*"
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; base-uri 'none';"
+    f" frame-ancestors 'none'; form-action 'self' {_HERE}"
+)
+MAIL_POLICY = (
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none';"
+    f" style-src 'unsafe-inline'; img-src data: {_HERE}; form-action 'none'; base-uri 'none';"
+    " frame-ancestors 'self'"
+)
+_HEAD = re.compile(r"<head(?:\s[^>]*)?>", re.IGNORECASE)
+_ONE_CLICK = re.compile(r"<(https?://[^>\s]+)>")
+
+
+def install(app: Flask) -> None:
+    """Add the pages, and their way to write a time, to *app*."""
+    app.register_blueprint(bp)
+    app.add_template_filter(_time, "time")
+
+
+@bp.get("/")
+def front() -> AnyResponse:
+    """Lead to the mailbox."""
+    return redirect("/mailbox")
+
+
+@bp.get("/mailbox")
+def mailbox() -> str:
+    """Show the newest mails, or those that a search finds: ``words``, ``class``, ``page``."""
+    box = parts.here().mailbox
+    asked = request.args
+    search = Search(words=asked.get("words", ""), message_class=asked.get("class", ""))
+    count = box.count(search)
+    last = max(1, -(-count // A_PAGE))
+    wanted = asked.get("page", "1")
+    page = min(int(wanted), last) if wanted.isascii() and wanted.isdigit() and wanted > "0" else 1
+    return render_template(
+        "sandbox/mailbox.html",
+        mails=box.summaries(search, limit=A_PAGE, skip=(page - 1) * A_PAGE),
+        search=search,
+        count=count,
+        page=page,
+        last=last,
+        classes=box.classes(),
+        address_of=lambda number: _query(search, number),
+    )
+
+
+@bp.get("/mailbox/<int:number>")
+def mail(number: int) -> str:
+    """Show one mail; ``tab`` chooses how."""
+    box = parts.here().mailbox
+    found = _found(number)
+    tab = request.args.get("tab", "html" if found.html else "text")
+    newer, older = box.neighbours(number)
+    return render_template(
+        "sandbox/mail.html",
+        mail=found,
+        tab=tab if tab in TABS else "html",
+        newer=newer,
+        older=older,
+        one_click=_one_click(found),
+    )
+
+
+@bp.get("/mailbox/<int:number>/html")
+def mail_html(number: int) -> Response:
+    """Give a mail's HTML for the frame: links open in a page of their own, nothing runs."""
+    html = _found(number).html
+    opened = '<base target="_blank">'
+    match = _HEAD.search(html)
+    cut = match.end() if match else 0
+    shown = Response(html[:cut] + opened + html[cut:], content_type="text/html; charset=utf-8")
+    shown.headers["Content-Security-Policy"] = MAIL_POLICY
+    return shown
+
+
+@bp.get("/mailbox.css")
+def style() -> Response:
+    """Give the stylesheet of the pages."""
+    return Response((templates_dir() / "sandbox" / "mailbox.css").read_bytes(), mimetype="text/css")
+
+
+@bp.get("/mailbox.svg")
+def icon() -> Response:
+    """Give the icon of the pages."""
+    drawn = (templates_dir() / "sandbox" / "mailbox.svg").read_bytes()
+    return Response(drawn, mimetype="image/svg+xml")
+
+
+@bp.after_app_request
+def protect(response: Response) -> Response:
+    """Let a page load nothing but its own stylesheet, and be shown in no other page's frame."""
+    response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _found(number: int) -> Message:
+    found = parts.here().mailbox.message(number)
+    if found is None:
+        abort(404)
+    return found
+
+
+def _query(search: Search, page: int) -> str:
+    asked = {"words": search.words, "class": search.message_class, "page": page if page > 1 else ""}
+    text = urlencode({name: value for name, value in asked.items() if value})
+    return f"/mailbox?{text}" if text else "/mailbox"
+
+
+def _one_click(message: Message) -> str:
+    """Give the URL behind the button that mail programs show beside the sender (RFC 8058)."""
+    headers = {name.lower(): value for name, value in message.headers.items()}
+    match = _ONE_CLICK.search(headers.get("list-unsubscribe", ""))
+    if not match or "list-unsubscribe-post" not in headers or not is_loopback(match[1]):
+        return ""
+    return match[1]
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%d %b %Y, %H:%M}".lstrip("0")
