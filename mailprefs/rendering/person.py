@@ -265,12 +265,13 @@ def _cut(value: str) -> str:
     """Shorten a value whose escaped bytes are too many, and show that by an ellipsis."""
     if len(escape(value[: VALUE_BYTES + 1]).encode()) <= VALUE_BYTES:
         return value
-    room = VALUE_BYTES - len("…".encode())
-    for index, character in enumerate(value):
+    kept, room = 0, VALUE_BYTES - len("…".encode())
+    for character in value:
         room -= len(escape(character).encode())
         if room < 0:
             break
-    return value[:index].rstrip() + "…"
+        kept += 1
+    return value[:kept].rstrip() + "…"
 
 
 def _raw(person: Person, name: str) -> str:
