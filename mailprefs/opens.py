@@ -14,11 +14,11 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import DeclarativeBase, Session, aliased
 
 from mailprefs.db.dialects import among, insert
-from mailprefs.policy import Choice
+from mailprefs.policy import Choice, MessageClass
 from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.deliveries import Batch, Delivery, HandOver
 from mailprefs.schema.opens import (
@@ -123,6 +123,30 @@ def set_bits(session: Session, wanted: Mapping[int, int]) -> int:
         .with_for_update()
     )
     return _move_bits(session, {row.delivery_id: row.bits for row in rows}, wanted)
+
+
+def silence(session: Session, recipient_id: int) -> int:
+    """Forget a person's opens, and record none of the messages that they have or wait for, ever.
+
+    Sums stay as they are: they name nobody. Gives how many messages that concerns. The caller takes
+    permissions (``Gate.TAKING``), so that no batch of fetches is counted at the same time.
+    """
+    # Only promotional mail is measured. By campaign, since one row of each is found by an index.
+    ids = session.scalars(
+        select(Delivery.id)
+        .join(Campaign, Campaign.id == Delivery.campaign_id)
+        .where(
+            Campaign.message_class == MessageClass.PROMOTIONAL,
+            Delivery.recipient_id == recipient_id,
+            Delivery.idempotency_key.is_(None),
+        )
+    ).all()
+    if ids:
+        rows = [{"delivery_id": one} for one in ids]
+        session.execute(insert(session, SilencedDelivery).on_conflict_do_nothing(), rows)
+        session.execute(delete(Open).where(among(session, Open.delivery_id, ids)))
+        session.execute(delete(Measured).where(among(session, Measured.delivery_id, ids)))
+    return len(ids)
 
 
 def _record_opens(session: Session, fetches: Sequence[Fetch]) -> int:

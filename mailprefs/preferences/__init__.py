@@ -1,0 +1,30 @@
+"""Every change of one person's choices, whichever door it comes by, and where the person stands.
+
+All of them go through ``choosing.apply``, which writes ledger and rows together. The edge opens the
+transaction with ``Gate.TAKING``: when it has committed, no later vendor call sees the old choice.
+"""
+
+from mailprefs.preferences.by_staff import set_by_staff
+from mailprefs.preferences.choosing import Applied, Change, Door, Held, apply, held
+from mailprefs.preferences.leaving import keep_topics, opt_out, opt_out_all, opt_out_topic, undo
+from mailprefs.preferences.page import Preferences, TopicShown, current, set_topics, set_tracking
+
+__all__ = [
+    "Applied",
+    "Change",
+    "Door",
+    "Held",
+    "Preferences",
+    "TopicShown",
+    "apply",
+    "current",
+    "held",
+    "keep_topics",
+    "opt_out",
+    "opt_out_all",
+    "opt_out_topic",
+    "set_by_staff",
+    "set_topics",
+    "set_tracking",
+    "undo",
+]

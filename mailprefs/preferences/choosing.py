@@ -1,0 +1,267 @@
+"""The one function behind every choice: ledger, rows and what follows from them, or nothing.
+
+What a person holds is four things, and a choice changes some of them:
+
+* a state for each topic (``subscriptions``);
+* an answer to promotional mail as a whole: a no is the suppression "unsubscribed";
+* an answer to being measured (``recipients.open_tracking``): a no silences all earlier messages;
+* nothing else. Complaints, bounces and erasure aren't choices, and no choice lifts them.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from mailprefs import audit, consent, opens, recipients, subscriptions, suppressions
+from mailprefs.audit import CONSOLE, Actor
+from mailprefs.consent import Entry, Recorded, Shown
+from mailprefs.policy import (
+    Choice,
+    MessageClass,
+    Purpose,
+    Source,
+    SubscriptionState,
+    SuppressionReason,
+)
+from mailprefs.preferences import counting
+from mailprefs.schema.people import Recipient
+from mailprefs.subscriptions import Standing
+
+
+class Door(NamedTuple):
+    """By which door a choice comes in, and what proves it.
+
+    ``method`` says how it was expressed: "post_one_click", "button", "unticked_checkbox", ...
+    ``actor`` is None for the person. ``delivery_id`` is the message whose link was used (0 and
+    None: none), ``wording`` the words shown, ``language`` the page's.
+    """
+
+    source: Source
+    method: str
+    actor: Actor | None = None
+    delivery_id: int | None = None
+    source_ref: str | None = None
+    wording: Shown | None = None
+    language: str | None = None
+    token_key_id: int | None = None
+
+    @property
+    def is_the_person(self) -> bool:
+        """Tell whether it is the person who chooses, and nobody on their behalf."""
+        return self.actor is None
+
+    @property
+    def who(self) -> str:
+        """Give who chooses, as the ledger names them."""
+        if self.actor is None:
+            return "self"
+        if self.actor.staff_id is not None:
+            return f"staff:{self.actor.staff_id}"
+        return "console" if self.actor == CONSOLE else "system"
+
+
+class Change(NamedTuple):
+    """What one thing is to become: a topic's state, or, without topic, the answer to a purpose."""
+
+    purpose: Purpose
+    topic_id: int | None
+    new: SubscriptionState | Choice
+
+    @property
+    def is_leaving(self) -> bool:
+        """Tell whether this is a no to promotional mail, of one topic or all."""
+        if self.purpose is not Purpose.PROMOTIONAL_EMAIL:
+            return False
+        return self.new is SubscriptionState.UNSUBSCRIBED or (
+            isinstance(self.new, Choice) and self.new.is_no
+        )
+
+
+class Held(NamedTuple):
+    """What one person holds before a choice; ``topics`` has only those ever asked about."""
+
+    person: Recipient
+    topics: Mapping[int, Standing]
+    promotional_ids: frozenset[int]
+    promotional: Choice
+    suppressed_by: frozenset[SuppressionReason]
+
+    def of(self, purpose: Purpose, topic_id: int | None) -> SubscriptionState | Choice | None:
+        """Give what one thing is now; None for a topic that the person was never asked about."""
+        if topic_id is not None:
+            standing = self.topics.get(topic_id)
+            return standing.state if standing else None
+        if purpose is Purpose.OPEN_TRACKING:
+            return self.person.open_tracking
+        return self.promotional
+
+    def subscribed(self) -> list[int]:
+        """List the promotional topics that this person asked for, confirmed or not."""
+        wanted = {SubscriptionState.SUBSCRIBED, SubscriptionState.PENDING}
+        return [
+            topic_id
+            for topic_id, standing in sorted(self.topics.items())
+            if topic_id in self.promotional_ids and standing.state in wanted
+        ]
+
+
+class Applied(NamedTuple):
+    """What came of a choice. A person who is unknown or erased is neutral: nothing, no error."""
+
+    is_known: bool
+    changes: tuple[Change, ...] = ()
+    request_id: str | None = None
+
+    @property
+    def has_changed(self) -> bool:
+        """Tell whether anything is different now."""
+        return bool(self.changes)
+
+
+class _Act(NamedTuple):
+    """What all changes of one act share."""
+
+    policy_version_id: int
+    request_id: str
+    at: datetime
+
+
+NOBODY: Final = Applied(is_known=False)
+
+
+def apply(
+    session: Session,
+    recipient_id: int,
+    decide: Callable[[Held], Sequence[Change]],
+    door: Door,
+    *,
+    now: datetime,
+) -> Applied:
+    """Make the changes that *decide* asks for, given what the person holds; what is so stays so.
+
+    Ledger entries, rows, suppression, silenced messages, the count of the message that made the
+    person leave, and, for a choice on somebody's behalf, the audit: all in this transaction. A
+    second time nothing is left to change, and nothing is written.
+
+    :raises Conflict: before a privacy policy is in force.
+    """
+    consent.lock(session)  # lock order: gate, ledger head, rows
+    before = held(session, recipient_id)
+    if before is None:
+        return NOBODY
+    changes = tuple(
+        change
+        for change in decide(before)
+        if before.of(change.purpose, change.topic_id) != change.new
+    )
+    if not changes:
+        return Applied(is_known=True)
+    act = _Act(consent.policy_in_force(session, now), secrets.token_hex(8), now)
+    entries = [_entry(before, change, door, act) for change in changes]
+    consent.append(session, entries, now=now)
+    for change in changes:
+        _write(session, before.person, change, door, act)
+    if door.delivery_id and door.is_the_person and any(change.is_leaving for change in changes):
+        counting.count(session, door.delivery_id, now)
+    _note(session, before, changes, door, act)
+    return Applied(is_known=True, changes=changes, request_id=act.request_id)
+
+
+def held(session: Session, recipient_id: int) -> Held | None:
+    """Give what one person holds; None for somebody who is unknown or erased."""
+    person = recipients.by_id(session, recipient_id)
+    if person is None:
+        return None
+    reasons = frozenset(one.reason for one in suppressions.of(session, person.address_hash))
+    return Held(
+        person=person,
+        topics=subscriptions.standings(session, recipient_id),
+        promotional_ids=frozenset(
+            topic.id for topic in subscriptions.topics(session, MessageClass.PROMOTIONAL)
+        ),
+        promotional=_promotional(
+            session, recipient_id, is_suppressed=SuppressionReason.UNSUBSCRIBED in reasons
+        ),
+        suppressed_by=reasons,
+    )
+
+
+def last_said(history: Sequence[Recorded]) -> dict[tuple[str, int | None], Recorded]:
+    """Give the last entry about each thing, by purpose and topic, of a history in order."""
+    return {(one.entry.purpose, one.entry.topic_id): one for one in history}
+
+
+def _promotional(session: Session, recipient_id: int, *, is_suppressed: bool) -> Choice:
+    """Give the answer to promotional mail as a whole.
+
+    The suppression decides; the ledger says in which words, where the person said it here.
+    """
+    last = last_said(consent.history(session, recipient_id))
+    recorded = last.get((Purpose.PROMOTIONAL_EMAIL, None))
+    said = Choice(recorded.entry.new) if recorded else Choice.UNKNOWN
+    if is_suppressed:
+        return said if said.is_no else Choice.WITHDRAWN
+    return Choice.UNKNOWN if said.is_no else said
+
+
+def _entry(held: Held, change: Change, door: Door, act: _Act) -> Entry:
+    old = held.of(change.purpose, change.topic_id)
+    return Entry(
+        recipient_id=held.person.id,
+        purpose=change.purpose.value,
+        topic_id=change.topic_id,
+        old=old.value if old else None,
+        new=change.new.value,
+        source=door.source,
+        policy_version_id=act.policy_version_id,
+        method=door.method,
+        occurred_at=act.at,
+        actor=door.who,
+        delivery_id=door.delivery_id or None,
+        source_ref=door.source_ref,
+        wording=door.wording,
+        language=door.language,
+        token_key_id=door.token_key_id,
+        request_id=act.request_id,
+    )
+
+
+def _write(session: Session, person: Recipient, change: Change, door: Door, act: _Act) -> None:
+    """Make one row say what was chosen, with what follows from it."""
+    if isinstance(change.new, SubscriptionState):
+        if change.topic_id is None:
+            msg = "A subscription state without a topic says nothing."
+            raise TypeError(msg)
+        standing = Standing(change.new, door.source, act.at, act.policy_version_id)
+        subscriptions.set_state(session, person.id, change.topic_id, standing)
+    elif change.purpose is Purpose.OPEN_TRACKING:
+        person.open_tracking = change.new
+        if change.new.is_no:
+            person.apple_seen_on = None
+            opens.silence(session, person.id)
+        session.flush()
+    elif change.new.is_no:
+        suppressions.add(
+            session,
+            person.address_hash,
+            person.address_key_id,
+            SuppressionReason.UNSUBSCRIBED,
+            door.source,
+            now=act.at,
+            delivery_id=door.delivery_id or None,
+        )
+    else:
+        suppressions.lift(session, person.address_hash, SuppressionReason.UNSUBSCRIBED)
+
+
+def _note(session: Session, held: Held, changes: Sequence[Change], door: Door, act: _Act) -> None:
+    """Audit a choice that somebody recorded on the person's behalf."""
+    if door.actor is None:
+        return
+    listed = [[one.purpose.value, one.topic_id, one.new.value] for one in changes]
+    subject = ("recipient", held.person.id)
+    details = {"changes": listed, "request_id": act.request_id}
+    audit.record(session, door.actor, "choice.recorded", subject, now=act.at, details=details)

@@ -1,0 +1,169 @@
+"""Leaving promotional mail, keeping some of it after all, and taking a click back."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from mailprefs import consent
+from mailprefs.consent import Recorded
+from mailprefs.policy import Choice, Purpose, SubscriptionState
+from mailprefs.preferences import counting
+from mailprefs.preferences.choosing import Applied, Change, Door, Held, apply, last_said
+from mailprefs.settings import OneClickScope
+
+_UNDO: Final = "undo"
+_PROMOTIONAL = Purpose.PROMOTIONAL_EMAIL
+
+
+class Leaving(NamedTuple):
+    """The last act by which a person left promotional mail themselves, and all that it changed."""
+
+    at: datetime
+    entries: tuple[Recorded, ...]
+
+    @property
+    def ended(self) -> frozenset[int]:
+        """Give the topics that this act ended."""
+        return frozenset(
+            one.entry.topic_id
+            for one in self.entries
+            if one.entry.topic_id is not None and _is_leaving(one)
+        )
+
+
+def opt_out(  # noqa: PLR0913 - whose, by which message, door and rule, and when
+    session: Session,
+    recipient_id: int,
+    topic_id: int,
+    door: Door,
+    *,
+    scope: OneClickScope,
+    now: datetime,
+) -> Applied:
+    """End what one click ends: all promotional mail, or, where set so, the message's topic only."""
+
+    def decide(held: Held) -> Sequence[Change]:
+        if scope is OneClickScope.TOPIC and topic_id in held.promotional_ids:
+            return [_ended(topic_id)]
+        return everything(held)
+
+    return apply(session, recipient_id, decide, door, now=now)
+
+
+def opt_out_all(session: Session, recipient_id: int, door: Door, *, now: datetime) -> Applied:
+    """End all promotional mail, of topics that don't exist yet too."""
+    return apply(session, recipient_id, everything, door, now=now)
+
+
+def opt_out_topic(
+    session: Session, recipient_id: int, topic_id: int, door: Door, *, now: datetime
+) -> Applied:
+    """End one promotional topic; an administrative one can't be left, and nothing changes."""
+
+    def decide(held: Held) -> Sequence[Change]:
+        return [_ended(topic_id)] if topic_id in held.promotional_ids else []
+
+    return apply(session, recipient_id, decide, door, now=now)
+
+
+def keep_topics(
+    session: Session, recipient_id: int, topic_ids: Collection[int], door: Door, *, now: datetime
+) -> Applied:
+    """Take up again some of the topics that the person's last leaving ended; no others."""
+    left = last_leaving(session, recipient_id)
+    kept = left.ended.intersection(topic_ids) if left else frozenset()
+    # As it was before: a topic that was never confirmed isn't confirmed by being kept.
+    before = {one.entry.topic_id: one.entry.old for one in left.entries} if left else {}
+    states = {one: SubscriptionState(before[one] or SubscriptionState.SUBSCRIBED) for one in kept}
+    applied = apply(session, recipient_id, partial(come_back, states=states), door, now=now)
+    _settle(session, recipient_id, left, applied)
+    return applied
+
+
+def undo(
+    session: Session, recipient_id: int, door: Door, *, now: datetime, window: timedelta
+) -> Applied:
+    """Take back exactly what the person's last leaving changed, if it is within *window*.
+
+    What was chosen anew in the meantime stays. ``has_changed`` is False if there is nothing (more)
+    to take back.
+    """
+    left = last_leaving(session, recipient_id)
+    if left is not None and now - left.at > window:
+        left = None
+
+    def decide(held: Held) -> Sequence[Change]:
+        return [
+            Change(_PROMOTIONAL, one.entry.topic_id, _as_chosen(one, one.entry.old))
+            for one in (left.entries if left else ())
+            if one.entry.old is not None
+            and held.of(_PROMOTIONAL, one.entry.topic_id) == one.entry.new
+        ]
+
+    applied = apply(session, recipient_id, decide, door._replace(method=_UNDO), now=now)
+    _settle(session, recipient_id, left, applied)
+    return applied
+
+
+def everything(held: Held) -> Sequence[Change]:
+    """Decide to end every topic that the person asked for, and promotional mail as a whole."""
+    ended = [_ended(topic_id) for topic_id in held.subscribed()]
+    if held.promotional.is_no:
+        return ended
+    has_agreed = bool(ended) or held.promotional is Choice.GRANTED
+    answer = Choice.WITHDRAWN if has_agreed else Choice.REFUSED
+    return [*ended, Change(_PROMOTIONAL, None, answer)]
+
+
+def come_back(held: Held, states: dict[int, SubscriptionState]) -> Sequence[Change]:
+    """Decide to take up topics, each in a state.
+
+    Where all promotional mail had ended, that ends too, for these topics and no others: what else
+    is still on file as subscribed would come back with them unasked.
+    """
+    changes = [Change(_PROMOTIONAL, one, state) for one, state in sorted(states.items())]
+    if not states or not held.promotional.is_no:
+        return changes
+    others = [_ended(one) for one in held.subscribed() if one not in states]
+    return [*changes, *others, Change(_PROMOTIONAL, None, Choice.GRANTED)]
+
+
+def last_leaving(session: Session, recipient_id: int) -> Leaving | None:
+    """Give the last act by which a person left themselves, whether or not it is still in force."""
+    promotional = [
+        one
+        for one in consent.history(session, recipient_id)
+        if one.entry.purpose == _PROMOTIONAL and one.entry.actor == "self"
+    ]
+    for one in reversed(promotional):
+        if _is_leaving(one) and one.entry.method != _UNDO:
+            same = tuple(
+                other for other in promotional if other.entry.request_id == one.entry.request_id
+            )
+            return Leaving(one.entry.occurred_at, same)
+    return None
+
+
+def _settle(session: Session, recipient_id: int, left: Leaving | None, applied: Applied) -> None:
+    """Take a message out of the count of those that made somebody leave, once it didn't."""
+    delivery_id = left.entries[0].entry.delivery_id if left else None
+    if delivery_id is None or not applied.has_changed:
+        return
+    in_force = last_said(consent.history(session, recipient_id)).values()
+    if not any(_is_leaving(one) and one.entry.delivery_id == delivery_id for one in in_force):
+        counting.uncount(session, delivery_id)
+
+
+def _ended(topic_id: int) -> Change:
+    return Change(_PROMOTIONAL, topic_id, SubscriptionState.UNSUBSCRIBED)
+
+
+def _is_leaving(one: Recorded) -> bool:
+    return Change(_PROMOTIONAL, one.entry.topic_id, _as_chosen(one, one.entry.new)).is_leaving
+
+
+def _as_chosen(one: Recorded, word: str) -> SubscriptionState | Choice:
+    return Choice(word) if one.entry.topic_id is None else SubscriptionState(word)
