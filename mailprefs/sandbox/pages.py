@@ -9,6 +9,7 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from flask import Blueprint, Flask, Response, abort, redirect, render_template, request
+from markupsafe import Markup, escape
 from werkzeug.wrappers import Response as AnyResponse
 
 from mailprefs.sandbox import parts
@@ -30,13 +31,15 @@ MAIL_POLICY = (
     " frame-ancestors 'self'"
 )
 _HEAD = re.compile(r"<head(?:\s[^>]*)?>", re.IGNORECASE)
+_URL = re.compile(r"""(https?://[^\s<>"']+[^\s<>"'.,;:!?)\]])""")
 _ONE_CLICK = re.compile(r"<(https?://[^>\s]+)>")
 
 
 def install(app: Flask) -> None:
-    """Add the pages, and their way to write a time, to *app*."""
+    """Add the pages, and their ways to write a time and a link, to *app*."""
     app.register_blueprint(bp)
     app.add_template_filter(_time, "time")
+    app.add_template_filter(_links, "links")
 
 
 @bp.get("/")
@@ -139,6 +142,16 @@ def _one_click(message: Message) -> str:
     if not match or "list-unsubscribe-post" not in headers or not is_loopback(match[1]):
         return ""
     return match[1]
+
+
+def _links(text: str) -> Markup:
+    """Escape a text and make its URLs links that open beside the page."""
+    pieces = _URL.split(text)
+    anchor = Markup('<a href="{0}" target="_blank" rel="noopener noreferrer">{0}</a>')
+    # Every second piece is a URL, as the pattern has one group.
+    return Markup().join(
+        anchor.format(piece) if place % 2 else escape(piece) for place, piece in enumerate(pieces)
+    )
 
 
 def _time(moment: datetime) -> str:
