@@ -45,7 +45,7 @@ def create_app(parts: Parts) -> "Flask":
     """
     from flask import Flask
 
-    from mailprefs.web import access, current, errors, headers, pages, request_log
+    from mailprefs.web import access, auth, current, errors, headers, pages, request_log
     from mailprefs.web.pixel import ENDPOINT, PixelFirst
 
     app = Flask(
@@ -64,6 +64,7 @@ def create_app(parts: Parts) -> "Flask":
     request_log.install(app, untouched=untouched | {"static", "health.healthz"})
     errors.install(app)
     app.before_request(access.guard)
+    auth.install(app, parts.db)
     _routes(app)
     app.wsgi_app = PixelFirst(app.wsgi_app, parts)  # type: ignore[method-assign]  # Flask's documented way to put a layer in front
     return app

@@ -98,6 +98,18 @@ def person_of(session: Session, hasher: AddressHasher, address: str | None) -> P
     return _as_person(found)
 
 
+def person_by_id(session: Session, recipient_id: int) -> Person:
+    """Give the words of one person for a preview.
+
+    :raises NotFound: for somebody who is unknown or erased.
+    """
+    found = recipients.by_id(session, recipient_id)
+    if found is None:
+        msg = f"There is no recipient {recipient_id}; use an example's words."
+        raise NotFound(msg)
+    return _as_person(found)
+
+
 def first_without(session: Session, field: str) -> Person:
     """Give somebody whose *field* (first_name, last_name) is empty, to see how that reads."""
     column = {"first_name": Recipient.first_name, "last_name": Recipient.last_name}[field]

@@ -1,0 +1,14 @@
+"""The staff pages: nothing under /staff answers anybody who isn't signed in, but the doors.
+
+``pages``      joins the parts below into one blueprint, with what all of them share
+``sign_in``    the doors: password, one-time link, and the way out
+``account``    one's own password
+``campaigns``  all campaigns, and how each stands
+``writing``    new campaigns and changes to drafts
+``sending``    checks, tests, approval, sending, stopping
+``previews``   what one person would get
+``people``     where one person stands, found by exact address
+``lists``      topics, and the audit
+``team``       the staff and their roles
+``words``      what things are called
+"""

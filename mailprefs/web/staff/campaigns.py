@@ -1,0 +1,122 @@
+"""All campaigns, and how each one stands: sums, mailbox facts, opens, history."""
+
+from typing import Any, Final, NamedTuple
+
+from flask import Blueprint, render_template, request
+from sqlalchemy.orm import Session
+
+from mailprefs import audit, staff, subscriptions
+from mailprefs.campaigns import review, shown, states
+from mailprefs.campaigns.shown import Overview
+from mailprefs.reports.campaigns import DEFINITIONS, Report, report
+from mailprefs.schema.campaigns import Campaign, CampaignState
+from mailprefs.schema.people import Sender, Topic
+from mailprefs.schema.staff import AuditEntry
+from mailprefs.web import auth
+from mailprefs.web.current import here
+from mailprefs.web.staff.previews import Previewed, previewed
+
+MOVING: Final = frozenset({CampaignState.SCHEDULED, CampaignState.FREEZING, CampaignState.SENDING})
+"""States that change by themselves: a page about one fetches its numbers again."""
+STARTED: Final = frozenset(CampaignState) - {CampaignState.DRAFT, CampaignState.SCHEDULED}
+
+routes = Blueprint("campaigns", __name__, url_prefix="/campaigns")
+
+
+class Page(NamedTuple):
+    """All that the page of one campaign shows."""
+
+    overview: Overview
+    campaign: Campaign
+    topic: Topic
+    sender: Sender
+    preview: Previewed
+    report: Report | None
+    review: review.Review | None
+    history: list[AuditEntry]
+    names: dict[int, str]
+
+
+@routes.get("")
+@auth.only()
+def listed() -> str:
+    """List the campaigns, newest first."""
+    return render_template("staff/campaigns.html", **_rows())
+
+
+@routes.get("/rows")
+@auth.only()
+def rows() -> str:
+    """Give the list alone, for the page that shows it."""
+    return render_template("staff/_campaign_rows.html", **_rows())
+
+
+@routes.get("/<int:campaign_id>")
+@auth.only()
+def show(campaign_id: int) -> str:
+    """Show one campaign."""
+    return page_of(campaign_id)
+
+
+@routes.get("/<int:campaign_id>/progress")
+@auth.only()
+def progress(campaign_id: int) -> str:
+    """Give one campaign's numbers alone, for the page that shows them."""
+    parts = here()
+    with parts.db.reading() as session:
+        found = shown.overview(session, campaign_id, now=parts.clock())
+    return render_template("staff/_progress.html", one=found, moving=found.state in MOVING)
+
+
+def page_of(campaign_id: int, trouble: str | None = None) -> str:
+    """Give the page of one campaign; *trouble* says what was refused just now.
+
+    :raises NotFound: for an unknown campaign.
+    """
+    parts = here()
+    with parts.db.reading() as session:
+        page = _page(session, campaign_id)
+    return render_template(
+        "staff/campaign.html",
+        page=page,
+        one=page.overview,
+        campaign=page.campaign,
+        moving=page.overview.state in MOVING,
+        started=page.overview.state in STARTED,
+        definitions=DEFINITIONS,
+        trouble=trouble,
+    )
+
+
+def _page(session: Session, campaign_id: int) -> Page:
+    parts = here()
+    now = parts.clock()
+    overview = shown.overview(session, campaign_id, now=now)
+    campaign = states.find(session, campaign_id)
+    topic = session.get_one(Topic, campaign.topic_id)
+    started = overview.state in STARTED
+    rounded = not auth.member().sees_exact_numbers
+    return Page(
+        overview=overview,
+        campaign=campaign,
+        topic=topic,
+        sender=session.get_one(Sender, topic.sender_id),
+        preview=previewed(session, campaign_id, request.args.get("person", "")),
+        report=report(session, campaign_id, now=now, rounded=rounded) if started else None,
+        review=None if started else review.review(session, campaign_id, parts.settings),
+        history=audit.of(session, ("campaign", campaign_id)),
+        names=names(session),
+    )
+
+
+def names(session: Session) -> dict[int, str]:
+    """Give the name of everybody who is or was on the staff, by id."""
+    return {person.id: person.name for person, _ in staff.listed(session)}
+
+
+def _rows() -> dict[str, Any]:
+    parts = here()
+    with parts.db.reading() as session:
+        found = shown.listed(session, now=parts.clock())
+        topics = {topic.slug: topic.name for topic in subscriptions.topics(session)}
+    return {"rows": found, "topics": topics, "moving": any(one.state in MOVING for one in found)}

@@ -1,0 +1,53 @@
+"""Topics, and the audit: lists to read."""
+
+from typing import Final
+
+from flask import Blueprint, render_template, request
+from sqlalchemy import func, select
+
+from mailprefs import audit, subscriptions
+from mailprefs.policy import Role, SubscriptionState
+from mailprefs.schema.people import Subscription
+from mailprefs.web import auth
+from mailprefs.web.current import here
+from mailprefs.web.staff.campaigns import names
+
+PAGE: Final = 50
+"""Entries of the audit on one page."""
+
+routes = Blueprint("lists", __name__)
+
+
+@routes.get("/topics")
+@auth.only()
+def topics() -> str:
+    """List the topics with their class, their sender and how many people subscribed."""
+    with here().db.reading() as session:
+        found = subscriptions.topics(session)
+        senders = {sender.id: sender for sender in subscriptions.senders(session)}
+        counted = session.execute(
+            select(Subscription.topic_id, func.count().label("n"))
+            .where(Subscription.state == SubscriptionState.SUBSCRIBED)
+            .group_by(Subscription.topic_id)
+        )
+        subscribed = {row.topic_id: row.n for row in counted}
+    return render_template(
+        "staff/topics.html", topics=found, senders=senders, subscribed=subscribed
+    )
+
+
+@routes.get("/audit")
+@auth.only(Role.ADMIN, Role.PRIVACY)
+def audit_entries() -> str:
+    """Show who did what, newest first."""
+    before = request.args.get("before", type=int)
+    with here().db.reading() as session:
+        found = audit.latest(session, limit=PAGE + 1, before_id=before)
+        known = names(session)
+    return render_template(
+        "staff/audit.html",
+        entries=found[:PAGE],
+        names=known,
+        older=found[PAGE - 1].id if len(found) > PAGE else None,
+        before=before,
+    )

@@ -1,0 +1,132 @@
+"""All staff pages as one blueprint, and what they share: headers, the form check, words, errors."""
+
+from typing import Any, Final, NamedTuple
+
+from flask import Blueprint, Response, current_app, g, render_template, request, url_for
+
+from mailprefs.errors import (
+    BadInput,
+    BadToken,
+    Conflict,
+    MailprefsError,
+    NotAllowed,
+    NotFound,
+    Preflight,
+)
+from mailprefs.web import auth
+from mailprefs.web.current import here
+from mailprefs.web.errors import status_of
+from mailprefs.web.staff import (
+    account,
+    campaigns,
+    lists,
+    people,
+    previews,
+    sending,
+    sign_in,
+    team,
+    words,
+    writing,
+)
+
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; frame-src 'self'; form-action 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'"
+)
+"""Our own script, which only fetches the page's numbers again; nothing inline or from elsewhere."""
+
+# A server's own failure is answered by web.errors, which gives it a reference for the log.
+_TOLD_HERE: Final = (BadInput, BadToken, Conflict, NotAllowed, NotFound, Preflight)
+_MENU: Final = (
+    ("staff.campaigns.listed", "Campaigns"),
+    ("staff.people.ask", "People"),
+    ("staff.lists.topics", "Topics"),
+    ("staff.team.listed", "Staff"),
+    ("staff.lists.audit_entries", "Audit"),
+)
+
+routes = Blueprint("staff", __name__, url_prefix="/staff")
+for _part in (
+    sign_in,
+    account,
+    campaigns,
+    writing,
+    sending,
+    previews,
+    people,
+    lists,
+    team,
+):
+    routes.register_blueprint(_part.routes)
+
+
+class MenuItem(NamedTuple):
+    """A page in the bar at the top."""
+
+    url: str
+    label: str
+    is_here: bool
+
+
+def navigation() -> list[MenuItem]:
+    """List the pages that the member of staff who asks may see."""
+    member = auth.member()
+    shown = []
+    for endpoint, label in _MENU:
+        roles = auth.roles_for(current_app.view_functions[endpoint])
+        if roles is not None and (not roles or member.holds(*roles)):
+            part = endpoint.rpartition(".")[0]
+            is_here = (request.endpoint or "").rpartition(".")[0] == part
+            is_here &= part != "staff.lists" or request.endpoint == endpoint
+            shown.append(MenuItem(url_for(endpoint), label, is_here))
+    return shown
+
+
+@routes.before_request
+def check_form() -> None:
+    """Refuse forms that aren't ours."""
+    auth.check_form()
+
+
+@routes.after_request
+def protect(response: Response) -> Response:
+    """Let pages run our own script and frame our own previews; a preview sets its own policy."""
+    response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    return response
+
+
+@routes.context_processor
+def shared() -> dict[str, Any]:
+    """Give templates who asks and what words there are."""
+    settings = here().settings
+    return {
+        # Not asked for again: a page that tells of a failing store must not need it.
+        "me": g.get("member"),
+        "navigation": navigation,
+        "form_token": auth.form_token,
+        "environment": settings.environment.value,
+        "zone": settings.time_zone,
+        "words": words,
+    }
+
+
+@routes.record_once
+def _add_filters(state: Any) -> None:  # noqa: ANN401 - Flask's set-up state
+    state.app.jinja_env.filters.update(
+        number=words.number,
+        percent=words.percent,
+        said=words.said,
+        tone=words.tone,
+        when=words.when,
+        action=words.action,
+    )
+
+
+def refused(error: MailprefsError) -> tuple[str, int]:
+    """Tell a member of staff what can't be done, and how to do it instead."""
+    return render_template("staff/error.html", sentence=str(error)), status_of(error)
+
+
+for _kind in _TOLD_HERE:
+    routes.register_error_handler(_kind, refused)

@@ -1,0 +1,163 @@
+"""Where one person stands and why, found by exact address; staff may take somebody out.
+
+There is no list of people to browse. The address is typed into a form and never stands in a URL;
+each look is in the audit. Staff can say no for somebody who asks them to, and never yes.
+"""
+
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response
+
+from mailprefs import audience, audit, recipients, subscriptions, suppressions
+from mailprefs.audience import Audience
+from mailprefs.consent.ledger import Recorded, history
+from mailprefs.db.database import Gate
+from mailprefs.errors import BadAddress, BadInput, NotFound
+from mailprefs.policy import Role, Skip, Source
+from mailprefs.preferences import leaving
+from mailprefs.preferences.choosing import Door
+from mailprefs.schema.choices import Suppression
+from mailprefs.schema.people import Recipient, Subscription, Topic
+from mailprefs.web import auth
+from mailprefs.web.current import here
+
+WAYS: Final = {
+    "asked_by_email": "by e-mail",
+    "asked_by_phone": "on the phone",
+    "asked_by_letter": "by letter",
+    "asked_in_person": "in person",
+}
+"""How somebody asked us to stop: the ledger keeps it as proof."""
+LOOKING_UP: Final = (Role.SEND, Role.PRIVACY, Role.ADMIN)
+"""Who answers people that write in, and who looks after their rights."""
+
+_GONE: Final = "There is no recipient {}; one who was erased is gone for good."
+
+routes = Blueprint("people", __name__, url_prefix="/people")
+
+
+class TopicLine(NamedTuple):
+    """One topic for one person: whether its mail would come now, and if not, why."""
+
+    topic: Topic
+    standing: subscriptions.Standing | None
+    kept_out: Skip | None
+
+
+class Page(NamedTuple):
+    """What staff see of one person."""
+
+    person: Recipient
+    lines: list[TopicLine]
+    suppressions: list[Suppression]
+    history: list[Recorded]
+
+    @property
+    def gets_promotional(self) -> bool:
+        """Tell whether any promotional mail would come now."""
+        return any(
+            line.kept_out is None and line.topic.message_class.needs_subscription
+            for line in self.lines
+        )
+
+
+@routes.get("")
+@auth.only(*LOOKING_UP)
+def ask() -> str:
+    """Show the form that finds one person."""
+    return _form()
+
+
+@routes.post("")
+@auth.only(*LOOKING_UP)
+def find() -> Response | tuple[str, int]:
+    """Find who has an address, note that somebody looked, and show them."""
+    parts, address = here(), request.form.get("address", "")
+    try:
+        with parts.db.transaction() as session:
+            found = recipients.find(session, parts.hasher, address)
+            if found is not None:
+                _note(session, found.id, "recipient.looked_up", parts.clock())
+    except BadAddress as error:
+        return _form(str(error), address), 400
+    if found is None:
+        return _form("Nobody with exactly this address is known here.", address), 404
+    return redirect(url_for("staff.people.show", recipient_id=found.id), code=303)
+
+
+@routes.get("/<int:recipient_id>")
+@auth.only(*LOOKING_UP)
+def show(recipient_id: int) -> str:
+    """Show where one person stands with each topic, and why.
+
+    :raises NotFound: for somebody who is unknown or erased.
+    """
+    with here().db.reading() as session:
+        page = _page(session, recipient_id)
+    return render_template(
+        "staff/person.html",
+        page=page,
+        ways=WAYS,
+        topic_names={line.topic.id: line.topic.name for line in page.lines},
+        may_see_proof=auth.member().holds(Role.PRIVACY),
+    )
+
+
+@routes.post("/<int:recipient_id>/unsubscribe")
+@auth.only(*LOOKING_UP)
+def unsubscribe(recipient_id: int) -> Response:
+    """End all promotional mail of somebody who asked for it; in force when this answers.
+
+    :raises BadInput: for a way of asking that isn't offered.
+    :raises NotFound: for somebody who is unknown or erased.
+    """
+    parts, asked = here(), request.form.get("asked", "")
+    if asked not in WAYS:
+        raise BadInput("Say how the person asked: choose one of the ways offered.")
+    door = Door(source=Source.STAFF, method=asked, actor=auth.actor())
+    with parts.db.transaction(Gate.TAKING) as session:
+        applied = leaving.opt_out_all(session, recipient_id, door, now=parts.clock())
+    if not applied.is_known:
+        raise NotFound(_GONE.format(recipient_id))
+    flash("Done: no promotional mail reaches this person any more, from running campaigns either.")
+    return redirect(url_for("staff.people.show", recipient_id=recipient_id), code=303)
+
+
+def _form(trouble: str | None = None, address: str = "") -> str:
+    return render_template("staff/people.html", trouble=trouble, address=address)
+
+
+def _page(session: Session, recipient_id: int) -> Page:
+    person = recipients.by_id(session, recipient_id)
+    if person is None:
+        raise NotFound(_GONE.format(recipient_id))
+    standings = subscriptions.standings(session, recipient_id)
+    return Page(
+        person=person,
+        lines=[
+            TopicLine(topic, standings.get(topic.id), _kept_out(session, recipient_id, topic))
+            for topic in subscriptions.topics(session)
+        ],
+        suppressions=suppressions.of(session, person.address_hash),
+        history=history(session, recipient_id),
+    )
+
+
+def _kept_out(session: Session, recipient_id: int, topic: Topic) -> Skip | None:
+    """Ask the one rule of who may get what about one person; None if the topic's mail comes."""
+    who = Audience(topic.id, topic.message_class)
+    word = session.scalar(
+        select(audience.reason(who))
+        .select_from(Recipient)
+        .outerjoin(Subscription, audience.subscribed_to(who))
+        .where(Recipient.id == recipient_id)
+    )
+    return None if word is None else Skip(word)
+
+
+def _note(session: Session, recipient_id: int, action: str, now: datetime) -> None:
+    audit.record(session, auth.actor(), action, ("recipient", recipient_id), now=now)

@@ -1,0 +1,123 @@
+"""Words for staff pages: what states, reasons and roles are called, how numbers are written."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+
+from mailprefs.policy import LegalPurpose, MessageClass, Role
+
+NO_BREAK: Final = "\N{NO-BREAK SPACE}"
+
+STATE_TONES: Final[Mapping[str, str]] = {
+    "draft": "",
+    "scheduled": "accent",
+    "freezing": "accent",
+    "sending": "accent",
+    "paused": "warn",
+    "held": "warn",
+    "stalled": "bad",
+    "finished": "good",
+    "cancelled": "",
+}
+"""The colour of a state's badge; the word stands in it too."""
+
+STATES: Final[Mapping[str, str]] = {
+    "draft": "Draft",
+    "scheduled": "Scheduled",
+    "freezing": "Preparing",
+    "sending": "Sending",
+    "paused": "Paused",
+    "held": "Held",
+    "stalled": "Stalled",
+    "finished": "Finished",
+    "cancelled": "Cancelled",
+}
+
+REASONS: Final[Mapping[str, str]] = {
+    "not_subscribed": "Not subscribed to this topic",
+    "unsubscribed": "Unsubscribed",
+    "suppressed": "Address is suppressed (bounced or complained)",
+    "unconfirmed": "Address was never confirmed",
+    "erased": "Erased",
+    "cancelled": "Campaign was cancelled",
+    "empty_field": "A merge field without fallback is empty",
+    "not_on_allow_list": "Not on the allow list of this environment",
+    "refused_address": "The vendor refused the address",
+    "refused_message": "The vendor refused the message",
+}
+
+MAILBOX: Final[Mapping[str, str]] = {
+    "processed": "Taken by the vendor",
+    "delivered": "Delivered",
+    "deferred": "Deferred at least once",
+    "bounced": "Bounced",
+    "dropped": "Dropped by the vendor",
+    "complained": "Marked as spam",
+    "unsubscribed": "Unsubscribed by this message",
+}
+
+PURPOSES: Final[Mapping[LegalPurpose, str]] = {
+    LegalPurpose.SECURITY: "Security of the account",
+    LegalPurpose.ACCOUNT: "About the person’s account",
+    LegalPurpose.TRANSACTION: "About something ordered or asked for",
+    LegalPurpose.LEGAL_NOTICE: "A notice that the law asks for",
+    LegalPurpose.POLICY_CHANGE: "Change of the privacy policy",
+}
+
+ROLES: Final[Mapping[Role, str]] = {
+    Role.DRAFT: "write campaigns and send tests",
+    Role.SEND: "send, pause and stop campaigns; look people up",
+    Role.APPROVE: "approve administrative campaigns that somebody else wrote",
+    Role.ANALYSE: "read reports; sees no address",
+    Role.PRIVACY: "look people up, read the audit",
+    Role.ADMIN: "add staff and give roles; look people up, read the audit",
+}
+
+CLASSES: Final[Mapping[MessageClass, str]] = {
+    MessageClass.PROMOTIONAL: "Promotional",
+    MessageClass.ADMINISTRATIVE: "Administrative",
+}
+
+
+def number(n: int | None) -> str:
+    """Write a count with thousands apart: 1,234,567; a dash for none known."""
+    return "–" if n is None else f"{n:,}"
+
+
+def percent(rate: float | None) -> str:
+    """Write a share to a tenth of a percent: 41.7 %; a dash for none known."""
+    return "–" if rate is None else f"{rate * 100:.1f}{NO_BREAK}%"
+
+
+def said(word: str) -> str:
+    """Say a word of the store as people read it: ``refused_address`` becomes a sentence."""
+    for words in (STATES, MAILBOX, REASONS):
+        if word in words:
+            return words[word]
+    return word.replace("_", " ").capitalize()
+
+
+def tone(state: str) -> str:
+    """Give the colour class of a state's badge."""
+    return STATE_TONES.get(state, "")
+
+
+def when(instant: datetime | None, zone: str) -> Markup:
+    """Write an instant as it is told in *zone*, with the exact one for machines."""
+    if instant is None:
+        return Markup("–")
+    local = instant.astimezone(ZoneInfo(zone))
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        instant.isoformat(timespec="seconds"),
+        f"{local:%A, %d %B %Y, %H:%M:%S} ({zone})",
+        f"{local:%d %b %Y, %H:%M}",
+    )
+
+
+def action(word: str) -> str:
+    """Say an action of the audit: ``campaign.send_undone`` becomes "Campaign: send undone"."""
+    kind, _, done = word.partition(".")
+    return f"{kind.replace('_', ' ').capitalize()}: {done.replace('_', ' ')}" if done else kind
