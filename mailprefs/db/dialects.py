@@ -40,7 +40,8 @@ def among(
 
 def changed(session: Session, statement: UpdateBase) -> int:
     """Run an INSERT, UPDATE or DELETE, and give how many rows it changed."""
-    return session.connection().execute(statement).rowcount
+    counted = {"preserve_rowcount": True}
+    return session.connection().execute(statement, execution_options=counted).rowcount
 
 
 def clock(session: Session) -> ColumnElement[datetime]:

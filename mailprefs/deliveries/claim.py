@@ -63,7 +63,7 @@ class Claim:
     """
 
     held: Held
-    picked: Picked
+    picked: Picked = field(repr=False)
     content: Content = field(repr=False)
     people: Sequence[Person] = field(repr=False)
     waits: int

@@ -6,7 +6,7 @@ claims, so that the rate holds second by second. All instants are the database's
 """
 
 import secrets
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy import Table, select, update
@@ -24,6 +24,7 @@ _COLUMNS: Final = (
     _TABLE.c.stopped_reason,
 )
 _ROW: Final = 1
+_BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 LONGEST_WAIT: Final = 300.0
 """Seconds that the growing wait ends at; the vendor itself may ask for longer."""
 _SPREAD: Final = 0.25
@@ -104,8 +105,8 @@ def wait_for_all(session: Session, *, seconds: float | None = None) -> float:
 
 
 def went_well(session: Session) -> None:
-    """Forget the waits in a row: the vendor accepted a request."""
-    _change(session, wait_until=None, waits=0)
+    """Forget the waits in a row: the vendor accepted a request that was claimed after them."""
+    _change(session, waits=0)
 
 
 def stop(session: Session, reason: str) -> bool:
@@ -139,9 +140,7 @@ def _row(session: Session, *, lock: bool) -> _Row:
     row = session.execute(query).one_or_none()
     if row is not None:
         return _Row(*row)
-    first = dialects.insert(session, VendorPace).values(
-        id=_ROW, next_turn_at=dialects.clock(session), waits=0
-    )
+    first = dialects.insert(session, VendorPace).values(id=_ROW, next_turn_at=_BEGINNING, waits=0)
     session.execute(first.on_conflict_do_nothing())
     return _Row(*session.execute(query).one())
 
