@@ -5,10 +5,9 @@ writes the ledger.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,6 +18,7 @@ from mailprefs.audit import Actor
 from mailprefs.db import dialects
 from mailprefs.errors import BadInput, Conflict, NotFound
 from mailprefs.policy import MessageClass, Source, SubscriptionState, TrackingMode
+from mailprefs.rendering.person import check_addresses
 from mailprefs.schema.people import Sender, Subscription, Topic
 
 _SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
@@ -34,6 +34,9 @@ class NewSender(NamedTuple):
     base_url: str
     message_class: MessageClass = MessageClass.PROMOTIONAL
     ip_pool: str | None = None
+
+
+_CHANGEABLE: Final = frozenset(NewSender._fields) - {"message_class"}
 
 
 class NewTopic(NamedTuple):
@@ -63,39 +66,52 @@ class Standing(NamedTuple):
 
 
 def add_sender(session: Session, new: NewSender, actor: Actor, *, now: datetime) -> Sender:
-    """Store a sender.
+    """Store a sender; its postal address may follow later, and nothing is sent before.
 
     :raises BadInput: for an empty or malformed field.
     :raises Conflict: if the From address already is the other class's: mailboxes tell a company's
         promotions from its notices by that address, and so must its recipients.
     """
-    _require_text("sender", name=new.name, postal_address=new.postal_address)
-    from_address = normalise(new.from_address).address
-    base_url = new.base_url.rstrip("/")
-    if urlsplit(base_url).scheme not in {"http", "https"} or not urlsplit(base_url).hostname:
-        msg = "A sender's base URL must be a full one, such as https://mail.example.com"
-        raise BadInput(msg)
-    other = session.scalar(
-        select(Sender.message_class).where(
-            Sender.from_address == from_address, Sender.message_class != new.message_class
-        )
-    )
-    if other is not None:
-        msg = (
-            f"That From address already sends {other.value} mail; "
-            f"{new.message_class.value} mail needs one of its own."
-        )
-        raise Conflict(msg)
-    values = new._asdict() | {
-        "from_address": from_address,
-        "reply_to": normalise(new.reply_to).address,
-        "base_url": base_url,
-    }
-    sender = Sender(created_at=now, **values)
+    sender = Sender(created_at=now, **_checked(session, new)._asdict())
     session.add(sender)
     session.flush()
     details = {"message_class": new.message_class.value}
     audit.record(session, actor, "sender.added", ("sender", sender.id), now=now, details=details)
+    return sender
+
+
+def change_sender(
+    session: Session, sender_id: int, changes: Mapping[str, str], actor: Actor, *, now: datetime
+) -> Sender:
+    """Change some fields of a sender, by name; its class is for ever.
+
+    :raises BadInput: for an empty or malformed value, or a field that can't be changed.
+    :raises Conflict: if the From address already is the other class's.
+    :raises NotFound: for an unknown sender.
+    """
+    sender = session.get(Sender, sender_id)
+    if sender is None:
+        msg = f"There is no sender {sender_id}; `mailprefs sender list` shows those there are."
+        raise NotFound(msg)
+    unknown = sorted(set(changes) - _CHANGEABLE)
+    if unknown:
+        msg = (
+            f"A sender's {', '.join(unknown).replace('_', ' ')} can't be changed; "
+            f"these can: {', '.join(sorted(_CHANGEABLE)).replace('_', ' ')}."
+        )
+        raise BadInput(msg)
+    before = NewSender(**{field: getattr(sender, field) for field in NewSender._fields})
+    after = _checked(session, before._replace(**changes))  # type: ignore[arg-type]  # text fields
+    changed = [
+        field for field in sorted(changes) if getattr(before, field) != getattr(after, field)
+    ]
+    for field in changed:
+        setattr(sender, field, getattr(after, field))
+    session.flush()
+    if changed:
+        subject = ("sender", sender.id)
+        details = {"fields": changed}
+        audit.record(session, actor, "sender.changed", subject, now=now, details=details)
     return sender
 
 
@@ -179,6 +195,35 @@ def set_state(session: Session, recipient_id: int, topic_id: int, standing: Stan
         dialects.insert(session, Subscription)
         .values(recipient_id=recipient_id, topic_id=topic_id, **values)
         .on_conflict_do_update(index_elements=["recipient_id", "topic_id"], set_=values)
+    )
+
+
+def _checked(session: Session, sender: NewSender) -> NewSender:
+    """Give a sender's fields as they are kept.
+
+    :raises BadInput: for an empty or malformed field.
+    :raises Conflict: if the From address already is the other class's.
+    """
+    _require_text("sender", name=sender.name)
+    base_url = sender.base_url.rstrip("/")
+    from_address = normalise(sender.from_address).address
+    check_addresses(base_url, from_address)
+    other = session.scalar(
+        select(Sender.message_class)
+        .where(Sender.from_address == from_address, Sender.message_class != sender.message_class)
+        .limit(1)
+    )
+    if other is not None:
+        msg = (
+            f"That From address already sends {other.value} mail; "
+            f"{sender.message_class.value} mail needs one of its own."
+        )
+        raise Conflict(msg)
+    return sender._replace(
+        from_address=from_address,
+        reply_to=normalise(sender.reply_to).address,
+        postal_address=sender.postal_address.strip(),
+        base_url=base_url,
     )
 
 

@@ -89,8 +89,8 @@ def test_the_classes_never_share_a_from_address(db: Database) -> None:
     ("field", "value", "told"),
     [
         ("name", " ", "needs a name"),
-        ("postal_address", "", "needs a postal address"),
         ("base_url", "mail.example.com", "https://"),
+        ("base_url", "https://mail.example.com/?a=1", "can't stand in a message"),
         ("base_url", "ftp://mail.example.com", "https://"),
     ],
 )
@@ -105,6 +105,56 @@ def test_a_sender_that_mail_cannot_carry_is_refused(
 def test_a_senders_addresses_are_checked(db: Database, field: str) -> None:
     with db.transaction() as session, pytest.raises(BadAddress):
         subscriptions.add_sender(session, changed(field, "news"), CONSOLE, now=NOW)
+
+
+def test_a_sender_may_wait_for_its_postal_address(db: Database) -> None:
+    """Nothing is sent before it is there: the review stands in the way."""
+    with db.transaction() as session:
+        new = changed("postal_address", " ")
+        assert subscriptions.add_sender(session, new, CONSOLE, now=NOW).postal_address == ""
+
+
+def test_a_sender_is_changed_field_by_field_and_that_is_audited(db: Database) -> None:
+    with db.transaction() as session:
+        sender = subscriptions.add_sender(session, NEWS, CONSOLE, now=NOW)
+        changes = {"from_address": "Letters@Mail.Example.com", "name": NEWS.name}
+        subscriptions.change_sender(session, sender.id, changes, CONSOLE, now=NOW)
+        subscriptions.change_sender(session, sender.id, {"name": NEWS.name}, CONSOLE, now=NOW)
+        notes = audit.of(session, ("sender", sender.id))
+        session.expire(sender)
+        assert sender.from_address == "Letters@mail.example.com"
+        assert (sender.name, sender.postal_address) == (NEWS.name, NEWS.postal_address)
+    assert [(note.action, note.details) for note in notes[1:]] == [
+        ("sender.changed", {"fields": ["from_address"]})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"name": ""}, "needs a name"),
+        ({"from_address": "news"}, "address"),
+        ({"base_url": "mail.example.com"}, "https://"),
+        ({"message_class": "administrative"}, "message class can't be changed"),
+        ({"from_address": "notices@mail.example.com"}, "already sends administrative mail"),
+    ],
+)
+def test_a_change_that_a_sender_cannot_bear_changes_nothing(
+    db: Database, changes: dict[str, str], told: str
+) -> None:
+    with db.transaction() as session:
+        make_sender(session, MessageClass.ADMINISTRATIVE, from_address="notices@mail.example.com")
+        sender = subscriptions.add_sender(session, NEWS, CONSOLE, now=NOW)
+    with pytest.raises((BadInput, Conflict), match=told), db.transaction() as session:
+        subscriptions.change_sender(session, sender.id, changes, CONSOLE, now=NOW)
+    with db.reading() as session:
+        kept = subscriptions.senders(session, MessageClass.PROMOTIONAL)[0]
+    assert (kept.name, kept.from_address) == (NEWS.name, "News@mail.example.com")
+
+
+def test_a_sender_that_is_not_there_is_said_so(db: Database) -> None:
+    with db.transaction() as session, pytest.raises(NotFound, match="no sender 99"):
+        subscriptions.change_sender(session, 99, {"name": "x"}, CONSOLE, now=NOW)
 
 
 @pytest.mark.parametrize("slug", ["", "News", "a b", "-a", "a-", "ä", "a" * 65, "a\n"])

@@ -149,6 +149,20 @@ def mailing(
     )
 
 
+def check_addresses(base_url: str, from_address: str) -> None:
+    """Let a sender's base URL and From address pass that every message can carry.
+
+    :raises BadInput: for one that can't stand in links or headers.
+    """
+    if not _BASE_URL.fullmatch(base_url) or len(base_url) > 120:
+        raise BadInput(
+            "The sender's base URL can't stand in a message; it is http:// or https://, a host and "
+            "at most a path, 120 characters in all."
+        )
+    if not _DOMAIN.fullmatch(from_address.rpartition("@")[2]):
+        raise BadInput("The sender's address has a domain that can't stand in a header.")
+
+
 class _Personaliser:
     """All that is the same for every person, worked out once."""
 
@@ -343,13 +357,7 @@ def _list_id(origin: Origin) -> str:
 
 
 def _check_origin(origin: Origin) -> None:
-    if not _BASE_URL.fullmatch(origin.base_url) or len(origin.base_url) > 120:
-        raise BadInput(
-            "The sender's base URL can't stand in a message; it is http:// or https://, a host and "
-            "at most a path, 120 characters in all."
-        )
-    if not _DOMAIN.fullmatch(origin.from_address.rpartition("@")[2]):
-        raise BadInput("The sender's address has a domain that can't stand in a header.")
+    check_addresses(origin.base_url, origin.from_address)
     box = origin.unsubscribe_mailbox
     if box is not None and not re.fullmatch(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+", box):
         raise BadInput("The unsubscribe mailbox can't stand in a header; it is a plain address.")
