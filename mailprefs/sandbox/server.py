@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self, cast
@@ -189,7 +190,7 @@ def serve(
     store: Path | None = None,
     webhook: str | None = None,
     key_file: Path | None = None,
-    tell: Callable[[str], object] = print,
+    tell: Callable[[str], object] = partial(print, flush=True),
 ) -> None:
     """Run a sandbox on *port* of this machine until it is interrupted.
 
