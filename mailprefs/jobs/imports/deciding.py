@@ -238,8 +238,8 @@ def _choice(person: Person, known: Known | None, new: SubscriptionState) -> Choi
 def _merged(known: Known, person: Person) -> Known | None:
     """Give what is known with what the file says put over it; None if that changes nothing."""
     attributes = known.attributes
-    if not person.attributes.items() <= attributes.items():
-        attributes = attributes | person.attributes
+    if any(attributes.get(name) != value for name, value in person.attributes):
+        attributes = attributes | dict(person.attributes)
     merged = known._replace(
         address_origin=(
             AddressOrigin.IMPORTED.value

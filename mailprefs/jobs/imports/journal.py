@@ -9,13 +9,13 @@ from typing import Final, NamedTuple
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from mailprefs import audit
+from mailprefs import audit, subscriptions
 from mailprefs.audit import Actor
 from mailprefs.consent.entries import Shown
 from mailprefs.consent.policies import policy_in_force
 from mailprefs.consent.wordings import wording
 from mailprefs.db import dialects
-from mailprefs.errors import BadInput, Conflict, NotFound
+from mailprefs.errors import BadInput, Conflict
 from mailprefs.jobs.imports.columns import Columns
 from mailprefs.jobs.imports.deciding import Counts, Terms
 from mailprefs.jobs.imports.order import ImportOrder
@@ -23,7 +23,7 @@ from mailprefs.jobs.imports.people import Refusal
 from mailprefs.jobs.imports.writing import Proof
 from mailprefs.policy import Purpose
 from mailprefs.schema.imports import Import, ImportedAs, ImportRefusal
-from mailprefs.schema.people import Attribute, Topic
+from mailprefs.schema.people import Attribute
 
 # The language of a statement that somebody typed isn't known (ISO 639-3 "undetermined").
 _UNDETERMINED: Final = "und"
@@ -45,11 +45,7 @@ def look_up(session: Session, order: ImportOrder) -> Terms:
     :raises NotFound: for an unknown topic.
     :raises BadInput: for a no to administrative mail, which there is not.
     """
-    topic = session.execute(
-        select(Topic.id, Topic.message_class).where(Topic.slug == order.topic)
-    ).one_or_none()
-    if topic is None:
-        raise NotFound(f"There is no topic {order.topic}; see them with: mailprefs topic list")
+    topic = subscriptions.topic(session, order.topic)
     found = Terms(order.imported_as, topic.id, topic.message_class)
     leaves = order.imported_as is ImportedAs.UNSUBSCRIBED
     if leaves and not found.message_class.needs_subscription:

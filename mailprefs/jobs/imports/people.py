@@ -47,7 +47,11 @@ _LANGUAGE_CODES = {name: code for code, names in _LANGUAGES.items() for name in 
 
 
 class Person(NamedTuple):
-    """What one line says of one person; None and a missing attribute say nothing."""
+    """What one line says of one person; None and a missing attribute say nothing.
+
+    ``attributes``: names with values, as a tuple, because the collector of garbage looks again and
+    again at the dictionaries of a whole window.
+    """
 
     line: int
     address: str
@@ -57,7 +61,7 @@ class Person(NamedTuple):
     language: str | None
     region: str | None
     zone: str | None
-    attributes: dict[str, str]
+    attributes: tuple[tuple[str, str], ...]
 
 
 class Refusal(NamedTuple):
@@ -101,11 +105,11 @@ class PersonReader:
                 values.append(_cell(fields, place, cleaned))
             except BadInput as error:
                 return Refusal(line, field, str(error))
-        attributes = {}
+        attributes: list[tuple[str, str]] = []
         for field, place in self._attributes:
             try:
                 if value := _cell(fields, place, _value):
-                    attributes[field] = value
+                    attributes.append((field, value))
             except BadInput as error:
                 return Refusal(line, field, str(error))
         address_hash = self._hasher.hash(known.key)
@@ -119,7 +123,7 @@ class PersonReader:
             language,
             region,
             zone,
-            attributes,
+            tuple(attributes),
         )
 
 

@@ -23,10 +23,14 @@ from mailprefs.policy import Source, SuppressionReason
 _STANDING = (
     f"SELECT r.address_hash, {', '.join(f'r.{name}' for name in KNOWN)}, s.state"  # noqa: S608 - see above
     " FROM recipients r LEFT JOIN subscriptions s ON s.recipient_id = r.id AND s.topic_id = %s"
-    " WHERE r.address_hash = ANY(%s)"
+    " WHERE r.address_hash = ANY(%s::bytea[])"
 )
-_SUPPRESSED = "SELECT address_hash, reason FROM suppressions WHERE address_hash = ANY(%s)"
-_RESERVE = "SELECT nextval(pg_get_serial_sequence('recipients', 'id')) FROM generate_series(1, %s)"
+_SUPPRESSED = "SELECT address_hash, reason FROM suppressions WHERE address_hash = ANY(%s::bytea[])"
+# The sequence's name is looked up once, not for each of its numbers.
+_RESERVE = (
+    "SELECT nextval(kept.name) FROM generate_series(1, %s), (SELECT"
+    " pg_get_serial_sequence('recipients', 'id')::regclass AS name OFFSET 0) AS kept"
+)
 _UPDATE = (
     f"UPDATE recipients r SET {', '.join(f'{name} = v.{name}' for name in KNOWN[1:])}"  # noqa: S608 - see above
     " FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],"
@@ -49,11 +53,16 @@ class PostgresqlStore:
     def __init__(self, session: Session) -> None:
         """Take the driver's own connection of the session's transaction."""
         # psycopg is an optional extra, so nothing here imports it.
-        self._connection: Any = session.connection().connection.driver_connection
+        driver: Any = session.connection().connection.driver_connection
+        self._connection = driver
+        # The plans here are those of keys and triggers, a row at a time: making each anew, which
+        # is right for the eligibility of a batch, takes 100 us a row.
+        self._connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
 
     def standing(self, hashes: Sequence[bytes], topic_id: int) -> Standing:
         """Give what the database holds of the people with these address hashes."""
-        wanted = list(hashes)
+        # As text: the driver's own way with an array of bytes takes ten times as long.
+        wanted = "{" + ",".join([f'"\\\\x{one.hex()}"' for one in hashes]) + "}"
         known = {
             row[0]: Known(*row[1:])
             for row in self._connection.execute(_STANDING, (topic_id, wanted))

@@ -32,8 +32,8 @@ from mailprefs.jobs.imports.writing import Batch, Proof, Store, write
 from mailprefs.schema.imports import ImportedAs
 
 # Whoever takes the gate holds it for 50 ms at most; slices shrink and grow to stay well below.
-_HOLD_SECONDS = 0.03
-_SMALLEST_SLICE = 100
+_HOLD_SECONDS = 0.04
+_SMALLEST_SLICE = 200
 _FIRST_SLICE = 500
 _ATTEMPTS = 5
 _UNIQUE_VIOLATION = "23505"

@@ -1,0 +1,332 @@
+"""Dispatch: campaigns that are due are frozen, claimed batch by batch, handed over and recorded.
+
+A ``Worker`` does one step at a time and keeps nothing that must not be lost: whatever it knows is
+in the ledger before the vendor is called. ``Workers`` runs some of them as threads. They may be
+killed at any instant, and any number of processes may run them on one database.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from mailprefs.db.database import Database, Gate
+from mailprefs.deliveries import freeze, outcome, settle
+from mailprefs.deliveries.claim import START_WITHIN, Claim, Terms, claim
+from mailprefs.deliveries.contents import Contents
+from mailprefs.deliveries.pace import Wait
+from mailprefs.deliveries.pick import Picked
+from mailprefs.errors import MailprefsError, StoreUnavailable
+from mailprefs.links import Links
+from mailprefs.rendering.person import Origin, Person, mailing, personalise
+from mailprefs.settings import Environment, Settings
+from mailprefs.vendor.message import Mailing, Outcome, Personal, Vendor, Verdict
+
+log = logging.getLogger("mailprefs.jobs.dispatch")
+
+POLL: Final = 0.5
+"""Seconds between two looks for work while there is none, and the longest sleep while waiting."""
+_STORE_GONE: Final = 2.0
+_SHORTEST_RETRY, _LONGEST_RETRY = 0.2, 5.0
+_MOST_ORIGINS: Final = 64
+
+
+def utc_now() -> datetime:
+    """Give the present instant, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Office:
+    """What all workers of a process share: the store, the vendor, the keys, and the settings."""
+
+    db: Database
+    vendor: Vendor
+    links: Links
+    settings: Settings
+    vendor_name: str = "sendgrid"
+    clock: Callable[[], datetime] = utc_now
+    contents: Contents = field(default_factory=Contents)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def terms(self, owner: str) -> Terms:
+        """Give what a worker named *owner* claims by."""
+        settings = self.settings
+        return Terms(
+            owner=owner[-64:],
+            vendor=self.vendor_name,
+            batch_size=settings.batch_size,
+            lease=settings.lease,
+            rate=settings.send_rate,
+            unknown_region_basis=settings.unknown_region_basis,
+            may_mail=allow_list(settings),
+        )
+
+
+def allow_list(settings: Settings) -> Callable[[str], bool] | None:
+    """Give who may be mailed from here at all; None in production and in the sandbox: anybody.
+
+    Staging mails the addresses and the ``@domains`` of ``MAILPREFS_ALLOW_LIST`` and nobody else.
+    """
+    if settings.environment is not Environment.STAGING:
+        return None
+    entries = {entry.strip().lower() for entry in settings.allow_list.split(",")} - {""}
+
+    def may_mail(address: str) -> bool:
+        lowered = address.lower()
+        return lowered in entries or "@" + lowered.rpartition("@")[2] in entries
+
+    return may_mail
+
+
+class Worker:
+    """One line of work, for one thread."""
+
+    def __init__(self, office: Office, owner: str) -> None:
+        self._office = office
+        self._terms = office.terms(owner)
+        self._makers: dict[tuple[object, ...], tuple[Origin, Callable[[Person], Personal]]] = {}
+
+    def look_after(self) -> bool:
+        """Do what is due besides sending; give whether a freeze goes on and wants the next step.
+
+        Begins and continues freezes, takes lost batches away from dead workers, and ends campaigns.
+        Looking is reading; only what there is to do is written.
+        """
+        office, now = self._office, self._office.clock()
+        with office.db.reading() as session:
+            any_due = freeze.any_due(session, now=now)
+            any_lost, any_ended = settle.any_lost(session), settle.any_ended(session)
+            freezing = freeze.freezing(session)
+        if any_due:
+            with office.db.transaction() as session:
+                freezing += freeze.begin_due(session, now=now)
+        if any_lost:
+            with office.db.transaction() as session:
+                for batch_id in settle.sweep(session):
+                    log.warning("batch %d is unknown: its worker was lost", batch_id)
+        if any_ended:
+            with office.db.transaction() as session:
+                for campaign_id, state in settle.end_campaigns(session, now=now).items():
+                    log.info("campaign %d is %s", campaign_id, state.value)
+        goes_on = [self._freeze(campaign_id, now) for campaign_id in freezing]
+        return any(goes_on)
+
+    def send_next(self) -> Wait | None:
+        """Claim the next batch and hand it over; ``Wait(0)``: ask again; None: nothing to send."""
+        office = self._office
+        with office.db.transaction(Gate.USING) as session:
+            taken = claim(session, self._terms, office.contents, now=office.clock())
+        if not isinstance(taken, Claim):
+            return taken
+        self._hand_over(taken, began_by=time.monotonic() + START_WITHIN)
+        return Wait(0.0)
+
+    def _freeze(self, campaign_id: int, now: datetime) -> bool:
+        """Do one step of a freeze; give whether there is another one to do."""
+        office = self._office
+        try:
+            with office.db.transaction() as session:
+                progress = freeze.step(
+                    session, campaign_id, batch_size=self._terms.batch_size, now=now
+                )
+        except StoreUnavailable:
+            raise
+        except MailprefsError as error:
+            with office.db.transaction() as session:
+                outcome.pause(session, campaign_id, str(error))
+            log.warning("campaign %d can't be frozen and is paused", campaign_id)
+            return False
+        if progress is not None and progress.is_done:
+            log.info("campaign %d is frozen: %d deliveries", campaign_id, progress.frozen)
+        return progress is not None and not progress.is_done
+
+    def _hand_over(self, taken: Claim, *, began_by: float) -> None:
+        """Build the request, hand it over once, and write down what became of it."""
+        try:
+            request = self._request(taken)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the batch must come to an end
+            self._record(taken, _unbuilt(taken, error))
+            return
+        office = self._office
+        if office.stopping.is_set() or time.monotonic() > began_by:
+            self._write(lambda session: outcome.give_back(session, taken, "It began too late."))
+            return
+        started = time.monotonic()
+        try:
+            result = office.vendor.hand_over(request)
+        except Exception as error:
+            log.error("hand-over %d broke off: %s", taken.held.hand_over_id, _where(error))  # noqa: TRY400 - an exception's text may hold an address
+            reason = f"The call broke off ({type(error).__name__}); it may have been accepted."
+            result = Outcome(verdict=Verdict.UNCLEAR, reason=reason)
+        log.info(
+            "hand-over %d of campaign %d: %d people, %s, %d ms",
+            taken.held.hand_over_id,
+            taken.held.campaign_id,
+            len(taken.people),
+            result.verdict.value,
+            (time.monotonic() - started) * 1_000,
+        )
+        self._record(taken, result)
+
+    def _request(self, taken: Claim) -> Mailing:
+        origin, personal = self._maker(taken)
+        people = [personal(person) for person in taken.people]
+        return mailing(taken.content, origin, people, attempt=taken.attempt)
+
+    def _maker(self, taken: Claim) -> tuple[Origin, Callable[[Person], Personal]]:
+        """Give what makes a person's part of this content, made once for each content."""
+        picked = taken.picked
+        key = (picked.content_id, *_facts(picked))
+        known = self._makers.get(key)
+        if known is None:
+            if len(self._makers) >= _MOST_ORIGINS:
+                self._makers.clear()
+            origin = _origin(picked, self._office.links)
+            known = self._makers[key] = (origin, personalise(taken.content, origin))
+        return known
+
+    def _record(self, taken: Claim, result: Outcome) -> None:
+        self._write(lambda session: outcome.record(session, taken, result))
+
+    def _write(self, work: Callable[[Session], None]) -> None:
+        """Write what became of a request, for as long as it takes: only we know it.
+
+        A stop waits for one more try; after that the lease runs out and the batch is unknown.
+        """
+        pause = _SHORTEST_RETRY
+        while True:
+            try:
+                with self._office.db.transaction() as session:
+                    work(session)
+                return
+            except StoreUnavailable:
+                if self._office.stopping.is_set():
+                    log.warning("an outcome could not be stored before the stop")
+                    return
+                self._office.stopping.wait(pause)
+                pause = min(2 * pause, _LONGEST_RETRY)
+
+
+class Workers:
+    """Workers as threads of this process; ``start`` and ``stop`` once each."""
+
+    def __init__(self, office: Office, *, threads: int | None = None) -> None:
+        self._office = office
+        self._look = threading.Lock()
+        self._next_look = 0.0
+        self._wakes: list[threading.Event] = []
+        self._threads: list[threading.Thread] = []
+        host = f"{socket.gethostname()}:{os.getpid()}"
+        for number in range(1, (threads or office.settings.sending_threads) + 1):
+            wake = threading.Event()
+            worker = Worker(office, f"{host}:{number}")
+            self._wakes.append(wake)
+            self._threads.append(
+                threading.Thread(
+                    target=self._work, args=(worker, wake), name=f"sending-{number}", daemon=True
+                )
+            )
+
+    def start(self) -> None:
+        """Begin to send."""
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """Look for work at once: something has just become due."""
+        self._next_look = 0.0
+        for wake in self._wakes:
+            wake.set()
+
+    def stop(self, *, within: float | None = None) -> None:
+        """End: calls in flight finish and are recorded, what has not begun is given back.
+
+        Waits *within* seconds, by default as long as a call may take.
+        """
+        self._office.stopping.set()
+        self.wake()
+        settings = self._office.settings
+        longest = settings.connect_timeout + settings.read_timeout + _LONGEST_RETRY
+        ends = time.monotonic() + (longest if within is None else within)
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, ends - time.monotonic()))
+
+    def _work(self, worker: Worker, wake: threading.Event) -> None:
+        while not self._office.stopping.is_set():
+            wake.clear()
+            try:
+                self._look_after(worker)
+                wait = worker.send_next()
+                seconds = POLL if wait is None else min(wait.seconds, POLL)
+            except StoreUnavailable:
+                log.warning("the database can't be reached; sending goes on when it can")
+                seconds = _STORE_GONE
+            except Exception as error:  # noqa: BLE001 - the thread lives on, whatever it was
+                log.error("a worker's step broke off: %s", _where(error))  # noqa: TRY400 - its text may hold an address
+                seconds = _STORE_GONE
+            if seconds:
+                wake.wait(seconds)
+
+    def _look_after(self, worker: Worker) -> None:
+        """Let one thread at a time look after what is due, now and then."""
+        if time.monotonic() < self._next_look or not self._look.acquire(blocking=False):
+            return
+        try:
+            self._next_look = time.monotonic() + POLL
+            if worker.look_after():
+                self._next_look = 0.0
+        finally:
+            self._look.release()
+
+
+def _unbuilt(taken: Claim, error: Exception) -> Outcome:
+    """Say why a request could not be built; nothing has left the house."""
+    if isinstance(error, MailprefsError):
+        reason = str(error)
+    else:
+        log.error("hand-over %d can't be built: %s", taken.held.hand_over_id, _where(error))
+        reason = f"The message can't be built ({type(error).__name__}); the log says where."
+    return Outcome(verdict=Verdict.REFUSED_MESSAGE, reason=reason)
+
+
+def _where(error: Exception) -> str:
+    """Name an error and its place, without its text, which may hold what no log may."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {last.filename}:{last.lineno}"
+
+
+def _facts(picked: Picked) -> tuple[object, ...]:
+    """Give what of topic and sender stands in every message."""
+    return (
+        picked.topic_name,
+        picked.base_url,
+        picked.from_address,
+        picked.from_name,
+        picked.reply_to,
+        picked.ip_pool,
+    )
+
+
+def _origin(picked: Picked, links: Links) -> Origin:
+    return Origin(
+        links=links,
+        base_url=picked.base_url,
+        campaign_id=picked.campaign_id,
+        topic_id=picked.topic_id,
+        topic_slug=picked.topic_slug,
+        topic_name=picked.topic_name,
+        from_address=picked.from_address,
+        from_name=picked.from_name,
+        reply_to=picked.reply_to,
+        ip_pool=picked.ip_pool,
+    )
