@@ -41,6 +41,8 @@ class _Role(RoleMixin):
 class Member(UserMixin):
     """A member of staff, as the session of one request knows them."""
 
+    fs_uniquifier = ""
+
     def __init__(self, row: Staff, held: frozenset[Role]) -> None:
         self.id = row.id
         self.name = row.name

@@ -2,7 +2,8 @@
 
 from typing import Any, Final, NamedTuple
 
-from flask import Blueprint, Response, current_app, g, render_template, request, url_for
+from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
 
 from mailprefs.errors import (
     BadInput,
@@ -39,11 +40,11 @@ CONTENT_SECURITY_POLICY: Final = (
 # A server's own failure is answered by web.errors, which gives it a reference for the log.
 _TOLD_HERE: Final = (BadInput, BadToken, Conflict, NotAllowed, NotFound, Preflight)
 _MENU: Final = (
-    ("staff.campaigns.listed", "Campaigns"),
-    ("staff.people.ask", "People"),
-    ("staff.lists.topics", "Topics"),
-    ("staff.team.listed", "Staff"),
-    ("staff.lists.audit_entries", "Audit"),
+    ("staff.campaigns.listed", "Campaigns", "/staff/campaigns"),
+    ("staff.people.ask", "People", "/staff/people"),
+    ("staff.lists.topics", "Topics", "/staff/topics"),
+    ("staff.team.listed", "Staff", "/staff/team"),
+    ("staff.lists.audit_entries", "Audit", "/staff/audit"),
 )
 
 routes = Blueprint("staff", __name__, url_prefix="/staff")
@@ -73,14 +74,18 @@ def navigation() -> list[MenuItem]:
     """List the pages that the member of staff who asks may see."""
     member = auth.member()
     shown = []
-    for endpoint, label in _MENU:
+    for endpoint, label, start in _MENU:
         roles = auth.roles_for(current_app.view_functions[endpoint])
         if roles is not None and (not roles or member.holds(*roles)):
-            part = endpoint.rpartition(".")[0]
-            is_here = (request.endpoint or "").rpartition(".")[0] == part
-            is_here &= part != "staff.lists" or request.endpoint == endpoint
-            shown.append(MenuItem(url_for(endpoint), label, is_here))
+            shown.append(MenuItem(url_for(endpoint), label, request.path.startswith(start)))
     return shown
+
+
+@routes.get("/", strict_slashes=False)
+@auth.only()
+def home() -> BaseResponse:
+    """Go to the campaigns."""
+    return redirect(url_for("staff.campaigns.listed"), code=303)
 
 
 @routes.before_request
@@ -116,6 +121,7 @@ def _add_filters(state: Any) -> None:  # noqa: ANN401 - Flask's set-up state
     state.app.jinja_env.filters.update(
         number=words.number,
         percent=words.percent,
+        mailbox=words.mailbox,
         said=words.said,
         tone=words.tone,
         when=words.when,

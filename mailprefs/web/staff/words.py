@@ -94,10 +94,14 @@ def percent(rate: float | None) -> str:
 
 def said(word: str) -> str:
     """Say a word of the store as people read it: ``refused_address`` becomes a sentence."""
-    for words in (STATES, MAILBOX, REASONS):
-        if word in words:
-            return words[word]
-    return word.replace("_", " ").capitalize()
+    return STATES.get(word) or REASONS.get(word) or _spaced(word)
+
+
+def mailbox(totals: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Say what became of sent mail, in the order in which it happens to one message."""
+    order = list(MAILBOX)
+    known = sorted(totals, key=lambda event: order.index(event) if event in order else len(order))
+    return [(MAILBOX.get(event, _spaced(event)), totals[event]) for event in known]
 
 
 def tone(state: str) -> str:
@@ -113,11 +117,15 @@ def when(instant: datetime | None, zone: str) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         instant.isoformat(timespec="seconds"),
         f"{local:%A, %d %B %Y, %H:%M:%S} ({zone})",
-        f"{local:%d %b %Y, %H:%M}",
+        f"{local.day} {local:%b %Y, %H:%M}",
     )
 
 
 def action(word: str) -> str:
     """Say an action of the audit: ``campaign.send_undone`` becomes "Campaign: send undone"."""
     kind, _, done = word.partition(".")
-    return f"{kind.replace('_', ' ').capitalize()}: {done.replace('_', ' ')}" if done else kind
+    return f"{_spaced(kind)}: {done.replace('_', ' ')}" if done else _spaced(kind)
+
+
+def _spaced(word: str) -> str:
+    return word.replace("_", " ").capitalize()
