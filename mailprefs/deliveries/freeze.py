@@ -79,6 +79,14 @@ def begin_due(session: Session, *, now: datetime) -> list[int]:
     return sorted(moved.scalars())
 
 
+def any_due(session: Session, *, now: datetime) -> bool:
+    """Tell whether ``begin_due`` would move a campaign; for reading, so that looking is cheap."""
+    query = select(Campaign.id).where(
+        Campaign.state == CampaignState.SCHEDULED, Campaign.due_at <= now
+    )
+    return session.execute(query.limit(1)).first() is not None
+
+
 def freezing(session: Session) -> list[int]:
     """List the campaigns whose freeze isn't done, administrative ones first."""
     query = select(Campaign.id).where(Campaign.state == CampaignState.FREEZING)

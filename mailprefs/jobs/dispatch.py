@@ -161,12 +161,7 @@ class Worker:
             self._write(lambda session: outcome.give_back(session, taken, "It began too late."))
             return
         started = time.monotonic()
-        try:
-            result = office.vendor.hand_over(request)
-        except Exception as error:
-            log.error("hand-over %d broke off: %s", taken.held.hand_over_id, _where(error))  # noqa: TRY400 - an exception's text may hold an address
-            reason = f"The call broke off ({type(error).__name__}); it may have been accepted."
-            result = Outcome(verdict=Verdict.UNCLEAR, reason=reason)
+        result = self._carry(request, taken)
         log.info(
             "hand-over %d of campaign %d: %d people, %s, %d ms",
             taken.held.hand_over_id,
@@ -176,6 +171,15 @@ class Worker:
             (time.monotonic() - started) * 1_000,
         )
         self._record(taken, result)
+
+    def _carry(self, request: Mailing, taken: Claim) -> Outcome:
+        """Hand a request over; a vendor that breaks its promise to raise nothing is unclear."""
+        try:
+            return self._office.vendor.hand_over(request)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the batch must come to an end
+            _complain(f"hand-over {taken.held.hand_over_id} broke off", error)
+            reason = f"The call broke off ({type(error).__name__}); it may have been accepted."
+            return Outcome(verdict=Verdict.UNCLEAR, reason=reason)
 
     def _request(self, taken: Claim) -> Mailing:
         origin, personal = self._maker(taken)
@@ -262,17 +266,22 @@ class Workers:
                 thread.join(max(0.0, ends - time.monotonic()))
 
     def _work(self, worker: Worker, wake: threading.Event) -> None:
+        has_sent = False
         while not self._office.stopping.is_set():
             wake.clear()
             try:
                 self._look_after(worker)
                 wait = worker.send_next()
                 seconds = POLL if wait is None else min(wait.seconds, POLL)
+                if wait is None and has_sent:
+                    # The last batch was ours: see at once whether that ends the campaign.
+                    self._next_look = seconds = 0.0
+                has_sent = wait is not None
             except StoreUnavailable:
                 log.warning("the database can't be reached; sending goes on when it can")
                 seconds = _STORE_GONE
             except Exception as error:  # noqa: BLE001 - the thread lives on, whatever it was
-                log.error("a worker's step broke off: %s", _where(error))  # noqa: TRY400 - its text may hold an address
+                _complain("a worker's step broke off", error)
                 seconds = _STORE_GONE
             if seconds:
                 wake.wait(seconds)
@@ -294,15 +303,15 @@ def _unbuilt(taken: Claim, error: Exception) -> Outcome:
     if isinstance(error, MailprefsError):
         reason = str(error)
     else:
-        log.error("hand-over %d can't be built: %s", taken.held.hand_over_id, _where(error))
+        _complain(f"hand-over {taken.held.hand_over_id} can't be built", error)
         reason = f"The message can't be built ({type(error).__name__}); the log says where."
     return Outcome(verdict=Verdict.REFUSED_MESSAGE, reason=reason)
 
 
-def _where(error: Exception) -> str:
-    """Name an error and its place, without its text, which may hold what no log may."""
+def _complain(what: str, error: Exception) -> None:
+    """Log an error's kind and place, without its text, which may hold what no log may."""
     *_, last = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} at {last.filename}:{last.lineno}"
+    log.error("%s: %s at %s:%s", what, type(error).__name__, last.filename, last.lineno)
 
 
 def _facts(picked: Picked) -> tuple[object, ...]:

@@ -1,0 +1,344 @@
+"""Dispatch: from due to finished through a vendor, by threads that may be stopped at any time."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from mailprefs.db.database import Database, Gate
+from mailprefs.deliveries import pace
+from mailprefs.errors import StoreUnavailable
+from mailprefs.jobs import dispatch
+from mailprefs.jobs.dispatch import Office, Worker, Workers, allow_list
+from mailprefs.links import Links
+from mailprefs.policy import Choice, TrackingMode
+from mailprefs.schema.campaigns import Campaign, CampaignState
+from mailprefs.schema.deliveries import HandOver
+from mailprefs.schema.people import Recipient
+from mailprefs.settings import Environment, Settings
+from mailprefs.vendor.message import Mailing, Outcome, Vendor, Verdict
+from tests.factories import make_policy, make_recipient, make_topic, subscribe
+from tests.fakes import ACCEPTED, RecordingVendor
+from tests.sending import NOW, check_measured, count, make_due, make_people, state_of
+
+SECRET = bytes(range(1, 129, 4)) * 2
+
+
+def make_office(db: Database, vendor: Vendor, **settings: object) -> Office:
+    values: dict[str, object] = {"batch_size": 3, "environment": Environment.PRODUCTION} | settings
+    return Office(
+        db=db,
+        vendor=vendor,
+        links=Links([SECRET]),
+        settings=Settings(**values),  # type: ignore[arg-type]  # pydantic checks them
+        clock=lambda: NOW,
+    )
+
+
+@pytest.fixture
+def campaign_id(db: Database) -> int:
+    """Give a newsletter to seven people that is due."""
+    with db.transaction() as session:
+        make_policy(session)
+        topic = make_topic(session)
+        make_people(session, topic, 7)
+        return make_due(session, topic)
+
+
+def wait_for(happened: Callable[[], bool], *, seconds: float = 20) -> None:
+    ends = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < ends, "it didn't happen in time"
+        time.sleep(0.02)
+
+
+def is_in(db: Database, campaign_id: int, state: CampaignState) -> Callable[[], bool]:
+    return lambda: state_of(db, campaign_id) is state
+
+
+def run_until(db: Database, office: Office, campaign_id: int, state: CampaignState) -> None:
+    workers = Workers(office, threads=2)
+    workers.start()
+    try:
+        wait_for(is_in(db, campaign_id, state))
+    finally:
+        workers.stop(within=10)
+
+
+def test_a_due_campaign_goes_out_to_everybody_once_and_finishes(
+    db: Database, campaign_id: int
+) -> None:
+    vendor = RecordingVendor()
+    run_until(db, make_office(db, vendor), campaign_id, CampaignState.FINISHED)
+    with db.reading() as session:
+        everybody = session.scalars(select(Recipient.address)).all()
+    assert sorted(vendor.addresses) == sorted(everybody)
+    assert [len(mailing.people) for mailing in vendor.accepted].count(3) == 2
+    assert count(db, campaign_id).sent == 7
+
+
+def test_each_request_says_whose_it_is_and_carries_every_mode_side_by_side(db: Database) -> None:
+    with db.transaction() as session:
+        make_policy(session)
+        topic = make_topic(session, unasked_tracking=TrackingMode.AGGREGATE)
+        for choice, region in (
+            (Choice.UNKNOWN, "US"),
+            (Choice.UNKNOWN, "DE"),
+            (Choice.REFUSED, "US"),
+        ):
+            person = make_recipient(session, open_tracking=choice, region=region)
+            subscribe(session, person, topic)
+        campaign_id = make_due(session, topic)
+    vendor = RecordingVendor()
+    office = make_office(db, vendor)
+    worker = Worker(office, "worker")
+    while worker.look_after():
+        pass
+    worker.send_next()
+    (mailing,) = vendor.accepted
+    with db.reading() as session:
+        kept = session.query(HandOver).one()
+    assert mailing.attempt == f"{kept.id:x}"
+    assert kept.modes == "iao"
+    assert [one.delivery_id for one in mailing.people] == [campaign_id << 32 | i for i in (1, 2, 3)]
+    by_name, by_nobody, by_none = ("".join(one.substitutions.values()) for one in mailing.people)
+    assert by_name.count("/o/") == 1
+    assert office.links.open_path(campaign_id << 32 | 1) in by_name
+    assert office.links.loads_path(campaign_id) in by_nobody
+    assert "/o/" not in by_none and "<img" not in by_none
+    assert all(one.headers["List-Unsubscribe-Post"] for one in mailing.people)
+
+
+def test_a_worker_killed_in_a_call_leaves_its_batch_alone(db: Database, campaign_id: int) -> None:
+    """The call may have been accepted; the others go on, and nobody sends that batch again."""
+
+    class Killed(BaseException):
+        """Stands for kill -9: nothing after it runs."""
+
+    def die(mailing: Mailing) -> Outcome:
+        raise Killed
+
+    vendor = RecordingVendor([die])
+    office = make_office(db, vendor, lease=0.1, read_timeout=0.05)
+    worker = Worker(office, "worker")
+    while worker.look_after():
+        pass
+    with pytest.raises(Killed):
+        worker.send_next()
+    time.sleep(0.15)
+    run_until(db, make_office(db, vendor), campaign_id, CampaignState.HELD)
+    found = count(db, campaign_id)
+    assert (found.sent, found.unknown) == (4, 3)
+    assert len(vendor.addresses) == len(set(vendor.addresses)) == 4
+
+
+def test_a_vendor_that_raises_is_unclear_and_the_worker_lives_on(
+    db: Database, campaign_id: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(mailing: Mailing) -> Outcome:
+        raise ValueError(mailing.people[0].address)
+
+    caplog.set_level(logging.DEBUG)
+    run_until(db, make_office(db, RecordingVendor([fail])), campaign_id, CampaignState.HELD)
+    found = count(db, campaign_id)
+    assert (found.sent, found.unknown) == (4, 3)
+    assert "ValueError" in caplog.text
+    assert "@" not in caplog.text, "a log names nobody"
+
+
+def test_a_message_that_cannot_be_built_pauses_the_campaign(
+    db: Database, campaign_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise LookupError
+
+    monkeypatch.setattr(dispatch, "personalise", fail)
+    vendor = RecordingVendor()
+    run_until(db, make_office(db, vendor), campaign_id, CampaignState.PAUSED)
+    assert vendor.requests == []
+    assert count(db, campaign_id).pending == 7
+    with db.reading() as session:
+        reason = session.get_one(Campaign, campaign_id).paused_reason
+    assert reason == "The message can't be built (LookupError); the log says where."
+
+
+def test_a_campaign_that_cannot_be_frozen_is_paused_with_the_reason(db: Database) -> None:
+    with db.transaction() as session:
+        make_policy(session, effective_from=NOW + timedelta(days=1))
+        topic = make_topic(session)
+        make_people(session, topic, 1)
+        campaign_id = make_due(session, topic)
+    run_until(db, make_office(db, RecordingVendor()), campaign_id, CampaignState.PAUSED)
+    with db.reading() as session:
+        campaign = session.get_one(Campaign, campaign_id)
+    assert campaign.paused_from is CampaignState.FREEZING
+    assert "policy publish" in str(campaign.paused_reason)
+
+
+def test_a_claim_whose_request_begins_too_late_is_given_back(
+    db: Database, campaign_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor = RecordingVendor()
+    worker = Worker(make_office(db, vendor), "worker")
+    while worker.look_after():
+        pass
+    monkeypatch.setattr(dispatch, "START_WITHIN", -1.0)
+    worker.send_next()
+    assert vendor.requests == []
+    assert count(db, campaign_id).pending == 7
+    check_measured(db)
+    with db.reading() as session:
+        assert session.scalars(select(HandOver.outcome)).all() == ["given_back"]
+    monkeypatch.undo()
+    worker.send_next()
+    assert len(vendor.addresses) == 3
+
+
+def test_a_stop_lets_the_call_in_flight_finish_and_records_it(
+    db: Database, campaign_id: int
+) -> None:
+    called, go_on = threading.Event(), threading.Event()
+
+    def slowly(mailing: Mailing) -> Outcome:
+        called.set()
+        assert go_on.wait(10)
+        return ACCEPTED
+
+    workers = Workers(make_office(db, RecordingVendor([slowly])), threads=1)
+    workers.start()
+    assert called.wait(10)
+    stopping = threading.Thread(target=workers.stop)
+    stopping.start()
+    time.sleep(0.1)
+    go_on.set()
+    stopping.join(10)
+    found = count(db, campaign_id)
+    assert (found.sent, found.pending) == (3, 4)
+
+
+def test_an_outcome_is_kept_until_the_database_is_back(
+    db: Database, campaign_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is gone when the answer comes: only this worker knows it, so it keeps trying."""
+    failures = iter([StoreUnavailable("gone"), StoreUnavailable("gone")])
+    whole = db.transaction
+    ready = threading.Event()
+
+    def broken(gate: Gate = Gate.NONE) -> object:
+        if ready.is_set() and (failure := next(failures, None)) is not None:
+            raise failure
+        return whole(gate)
+
+    def accept(mailing: Mailing) -> Outcome:
+        ready.set()
+        return ACCEPTED
+
+    vendor = RecordingVendor([accept])
+    worker = Worker(make_office(db, vendor), "worker")
+    while worker.look_after():
+        pass
+    monkeypatch.setattr(db, "transaction", broken)
+    worker.send_next()
+    assert count(db, campaign_id).sent == 3
+
+
+def test_sending_goes_on_when_the_database_was_away(
+    db: Database, campaign_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "_STORE_GONE", 0.01)
+    failures = iter([StoreUnavailable("gone")] * 3)
+    whole = db.reading
+
+    def broken() -> object:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        return whole()
+
+    monkeypatch.setattr(db, "reading", broken)
+    vendor = RecordingVendor()
+    workers = Workers(make_office(db, vendor), threads=1)
+    workers.start()
+    wait_for(lambda: len(vendor.addresses) == 7)
+    workers.stop(within=10)
+    assert next(failures, None) is None
+
+
+def test_all_workers_stop_when_the_key_is_refused_and_go_on_when_told(
+    db: Database, campaign_id: int
+) -> None:
+    refused = Outcome(verdict=Verdict.NOT_ALLOWED, status=401, reason="The key is refused.")
+    vendor = RecordingVendor([refused])
+    workers = Workers(make_office(db, vendor), threads=2)
+    workers.start()
+    wait_for(lambda: _is_stopped(db))
+    time.sleep(0.3)
+    calls = len(vendor.requests)
+    time.sleep(0.7)
+    assert len(vendor.requests) == calls, "nothing is tried while it is stopped"
+    with db.transaction() as session:
+        pace.start(session)
+    workers.wake()
+    wait_for(is_in(db, campaign_id, CampaignState.FINISHED))
+    workers.stop(within=10)
+    assert sorted(set(vendor.addresses)) == sorted(vendor.addresses)
+    assert count(db, campaign_id).sent == 7
+
+
+def test_a_rate_is_kept_by_all_workers_together(db: Database, campaign_id: int) -> None:
+    """At four a second, seven people take at least a second, whoever sends them."""
+    started = time.monotonic()
+    vendor = RecordingVendor()
+    run_until(db, make_office(db, vendor, send_rate=4.0), campaign_id, CampaignState.FINISHED)
+    assert time.monotonic() - started >= 1.0
+    assert max(len(mailing.people) for mailing in vendor.accepted) <= 3
+    assert len(vendor.addresses) == 7
+
+
+def test_staging_mails_its_allow_list_and_skips_everybody_else(db: Database) -> None:
+    with db.transaction() as session:
+        make_policy(session)
+        topic = make_topic(session)
+        for address in ("Tester@example.com", "qa@staging.test", "person@example.org"):
+            subscribe(session, make_recipient(session, address), topic)
+        campaign_id = make_due(session, topic)
+    vendor = RecordingVendor()
+    allowed = "tester@example.com, @staging.test"
+    office = make_office(db, vendor, environment=Environment.STAGING, allow_list=allowed)
+    run_until(db, office, campaign_id, CampaignState.FINISHED)
+    assert {address.lower() for address in vendor.addresses} == {
+        "tester@example.com",
+        "qa@staging.test",
+    }
+    assert count(db, campaign_id).skipped == {"not_on_allow_list": 1}
+
+
+def test_staging_without_a_list_mails_nobody_and_production_asks_no_list() -> None:
+    staging = Settings(environment=Environment.STAGING)
+    nobody = allow_list(staging)
+    assert nobody is not None
+    assert not nobody("person@example.com")
+    assert allow_list(Settings(environment=Environment.PRODUCTION)) is None
+
+
+def test_a_campaign_that_becomes_due_is_begun_when_its_workers_are_woken(db: Database) -> None:
+    vendor = RecordingVendor()
+    workers = Workers(make_office(db, vendor), threads=1)
+    workers.start()
+    time.sleep(0.1)
+    with db.transaction() as session:
+        make_policy(session)
+        topic = make_topic(session)
+        make_people(session, topic, 1)
+        campaign_id = make_due(session, topic)
+    workers.wake()
+    wait_for(is_in(db, campaign_id, CampaignState.FINISHED))
+    workers.stop(within=10)
+
+
+def _is_stopped(db: Database) -> bool:
+    with db.reading() as session:
+        return pace.show(session).stopped_at is not None
