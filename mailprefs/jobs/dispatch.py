@@ -27,7 +27,7 @@ from mailprefs.deliveries.pick import Picked
 from mailprefs.errors import MailprefsError, StoreUnavailable
 from mailprefs.links import Links
 from mailprefs.rendering.person import Origin, Person, mailing, personalise
-from mailprefs.settings import Environment, Settings
+from mailprefs.settings import Settings
 from mailprefs.vendor.message import Mailing, Outcome, Personal, Vendor, Verdict
 
 log = logging.getLogger("mailprefs.jobs.dispatch")
@@ -67,24 +67,8 @@ class Office:
             lease=settings.lease,
             rate=settings.send_rate,
             unknown_region_basis=settings.unknown_region_basis,
-            may_mail=allow_list(settings),
+            may_mail=settings.may_mail,
         )
-
-
-def allow_list(settings: Settings) -> Callable[[str], bool] | None:
-    """Give who may be mailed from here at all; None in production and in the sandbox: anybody.
-
-    Staging mails the addresses and the ``@domains`` of ``MAILPREFS_ALLOW_LIST`` and nobody else.
-    """
-    if settings.environment is not Environment.STAGING:
-        return None
-    entries = {entry.strip().lower() for entry in settings.allow_list.split(",")} - {""}
-
-    def may_mail(address: str) -> bool:
-        lowered = address.lower()
-        return lowered in entries or "@" + lowered.rpartition("@")[2] in entries
-
-    return may_mail
 
 
 class Worker:
@@ -291,9 +275,8 @@ class Workers:
         if time.monotonic() < self._next_look or not self._look.acquire(blocking=False):
             return
         try:
-            self._next_look = time.monotonic() + POLL
-            if worker.look_after():
-                self._next_look = 0.0
+            goes_on = worker.look_after()
+            self._next_look = 0.0 if goes_on else time.monotonic() + POLL
         finally:
             self._look.release()
 

@@ -13,7 +13,7 @@ from mailprefs.db.database import Database, Gate
 from mailprefs.deliveries import pace
 from mailprefs.errors import StoreUnavailable
 from mailprefs.jobs import dispatch
-from mailprefs.jobs.dispatch import Office, Worker, Workers, allow_list
+from mailprefs.jobs.dispatch import Office, Worker, Workers
 from mailprefs.links import Links
 from mailprefs.policy import Choice, TrackingMode
 from mailprefs.schema.campaigns import Campaign, CampaignState
@@ -314,14 +314,6 @@ def test_staging_mails_its_allow_list_and_skips_everybody_else(db: Database) -> 
         "qa@staging.test",
     }
     assert count(db, campaign_id).skipped == {"not_on_allow_list": 1}
-
-
-def test_staging_without_a_list_mails_nobody_and_production_asks_no_list() -> None:
-    staging = Settings(environment=Environment.STAGING)
-    nobody = allow_list(staging)
-    assert nobody is not None
-    assert not nobody("person@example.com")
-    assert allow_list(Settings(environment=Environment.PRODUCTION)) is None
 
 
 def test_a_campaign_that_becomes_due_is_begun_when_its_workers_are_woken(db: Database) -> None:
