@@ -340,6 +340,14 @@ def test_an_answer_that_breaks_off_counts_by_its_status(vendor_telling: Starter)
     assert (outcome.verdict, outcome.message_id) == (Verdict.ACCEPTED, "m")
 
 
+def test_a_connection_with_unread_words_on_it_is_not_used_again(vendor_telling: Starter) -> None:
+    vendor = vendor_telling(answer(500, b"x" * 1_000_000), ACCEPTED)
+    carrier = adapter(vendor)
+    assert carrier.hand_over(promotional()).verdict is Verdict.UNCLEAR
+    assert carrier.hand_over(promotional()).verdict is Verdict.ACCEPTED
+    assert vendor.connections == 2
+
+
 # What never leaves
 
 
@@ -534,6 +542,12 @@ def test_the_key_is_in_no_log_printout_reason_or_representation(
     logged = " ".join(record.getMessage() for record in caplog.records)
     for text in (caplog.text, logged, printed.out, printed.err):
         assert KEY not in text and "Bearer" not in text
+
+
+def test_even_a_short_key_is_taken_out_of_what_the_vendor_says(vendor_telling: Starter) -> None:
+    vendor = vendor_telling(answer(401, complaint(None, message="The key SG.short is revoked.")))
+    outcome = SendGrid("SG.short", vendor.url).hand_over(promotional())
+    assert "The key … is revoked" in outcome.reason
 
 
 def test_the_packages_own_logger_stays_above_debug_even_if_all_logging_is_turned_up(
