@@ -5,6 +5,7 @@ data directory, which ``mailprefs init`` writes (mode 600) with the generated ke
 """
 
 import os
+from collections.abc import Callable
 from enum import StrEnum
 from functools import cached_property
 from ipaddress import ip_address, ip_network
@@ -126,6 +127,24 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """Give the database's URL: the one set, else SQLite in the data directory."""
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'mailprefs.db'}"
+
+    @cached_property
+    def may_mail(self) -> Callable[[str], bool] | None:
+        """Give what tells whether an address may be mailed from here; None: every address may.
+
+        Staging mails its allow-list only: nobody else ever hears from a copy of the real thing.
+        """
+        if self.environment is not Environment.STAGING:
+            return None
+        listed = frozenset(
+            filter(None, (one.strip() for one in self.allow_list.lower().split(",")))
+        )
+
+        def on_the_list(address: str) -> bool:
+            lowered = address.lower()
+            return lowered in listed or lowered[lowered.rfind("@") :] in listed
+
+        return on_the_list
 
     @cached_property
     def spool_dir(self) -> Path:

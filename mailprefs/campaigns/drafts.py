@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from mailprefs import audit, staff
+from mailprefs import audit, staff, subscriptions
 from mailprefs.audit import Actor
 from mailprefs.campaigns import states
 from mailprefs.errors import BadInput, Conflict
@@ -55,7 +55,7 @@ def create(session: Session, draft: Draft, actor: Actor, *, company: Company, no
     :raises NotFound: for an unknown topic.
     """
     staff.require(session, actor, Role.DRAFT)
-    topic = _topic(session, draft.topic)
+    topic = subscriptions.topic(session, draft.topic)
     _check_purpose(topic, draft)
     campaign = Campaign(
         topic_id=topic.id,
@@ -74,7 +74,7 @@ def create(session: Session, draft: Draft, actor: Actor, *, company: Company, no
         chosen=0,
         frozen=0,
     )
-    composed = _compose(session, topic, draft, company)
+    composed = _compose(session, topic, draft, company.contact)
     session.add(campaign)
     session.flush()
     _store(session, campaign, draft, composed, now)
@@ -105,12 +105,12 @@ def edit(  # noqa: PLR0913 - whose draft, what, by whom, where and when
     """
     staff.require(session, actor, Role.DRAFT)
     campaign = states.find(session, campaign_id)
-    topic = _topic(session, draft.topic)
+    topic = subscriptions.topic(session, draft.topic)
     if topic.id != campaign.topic_id:
         msg = "A campaign keeps its topic, and with it its class; write a new campaign instead."
         raise Conflict(msg)
     _check_purpose(topic, draft)
-    composed = _compose(session, topic, draft, company)
+    composed = _compose(session, topic, draft, company.contact)
     states.new_revision(
         session,
         campaign,
@@ -140,19 +140,40 @@ def content(session: Session, campaign: Campaign) -> Content:
     ).scalar_one()
 
 
+def as_stored(session: Session, campaign: Campaign) -> Draft:
+    """Give what the author wrote, so that it can be changed in part or saved again."""
+    written = content(session, campaign)
+    topic = session.get_one(Topic, campaign.topic_id)
+    return Draft(
+        topic=topic.slug,
+        subject=written.subject_source,
+        body=written.body_source,
+        format=written.format,
+        # A campaign without a name of its own goes by its subject, also by a new one.
+        name=None if campaign.name == written.subject_source else campaign.name,
+        purpose=campaign.purpose,
+        reason=campaign.reason,
+    )
+
+
+def composed_anew(session: Session, campaign: Campaign, *, contact: str) -> Composed:
+    """Give the content that saving the draft again would make: the sender's details as of now.
+
+    Equal to the stored one, tags included, as long as nothing that it shows has changed.
+
+    :raises BadTemplate: when the source breaks a rule by now.
+    """
+    topic = session.get_one(Topic, campaign.topic_id)
+    draft = as_stored(session, campaign)
+    mark = composed(content(session, campaign)).mark
+    return _compose(session, topic, draft, contact, mark=mark)
+
+
 def composed(stored: Content) -> Composed:
     """Give a stored content in the form that rendering works with."""
     return Composed.from_document(
         stored.tags, subject=stored.subject, text=stored.text, html=stored.html
     )
-
-
-def _topic(session: Session, slug: str) -> Topic:
-    topic = session.execute(select(Topic).where(Topic.slug == slug)).scalar_one_or_none()
-    if topic is None:
-        msg = f"There is no topic {slug!r}; `mailprefs topic list` shows those there are."
-        raise BadInput(msg)
-    return topic
 
 
 def _check_purpose(topic: Topic, draft: Draft) -> None:
@@ -179,7 +200,9 @@ def _check_purpose(topic: Topic, draft: Draft) -> None:
         raise BadInput(msg)
 
 
-def _compose(session: Session, topic: Topic, draft: Draft, company: Company) -> Composed:
+def _compose(
+    session: Session, topic: Topic, draft: Draft, contact: str, *, mark: str | None = None
+) -> Composed:
     sender = session.get_one(Sender, topic.sender_id)
     letterhead = Letterhead(
         message_class=topic.message_class,
@@ -187,12 +210,12 @@ def _compose(session: Session, topic: Topic, draft: Draft, company: Company) -> 
         topic_name=topic.name,
         postal_address=sender.postal_address,
         policy_url=f"{sender.base_url}/policy",
-        contact=company.contact or sender.reply_to,
+        contact=contact or sender.reply_to,
         purpose=draft.purpose,
     )
     attributes = set(session.scalars(select(Attribute.name)))
     source = Source(draft.subject, draft.body, draft.format.value)
-    return compose(source, letterhead, attributes=attributes)
+    return compose(source, letterhead, attributes=attributes, mark=mark)
 
 
 def _store(

@@ -2,7 +2,10 @@
 
 Each finding says how many people it concerns. A ``block`` stands in the way of sending; some blocks
 can be overridden with a reason (audited), but never those that protect people: the unsubscribe
-link, the class with its From address, and the postal address.
+link and where it leads, the class with its From address, and the postal address.
+
+What is looked at is the message as saving it now would make it; if that isn't what is stored, the
+sender's details have changed in the meantime, and the draft has to be saved again first.
 """
 
 from collections.abc import Collection
@@ -16,13 +19,13 @@ from sqlalchemy.orm import Session
 from mailprefs import audience, audit
 from mailprefs.audit import Actor
 from mailprefs.campaigns import drafts, states
-from mailprefs.errors import BadInput, CheckFailed
+from mailprefs.errors import BadInput, BadTemplate, CheckFailed
 from mailprefs.policy import MessageClass, Skip
 from mailprefs.rendering import lint
 from mailprefs.rendering.lint import Finding, Severity
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.people import Recipient, Sender, Topic
-from mailprefs.settings import Environment, Settings, is_loopback
+from mailprefs.settings import Environment, Settings
 
 LARGEST_GROWTH: Final = 3
 """An audience more than this many times the topic's last one is probably a mistake."""
@@ -32,11 +35,17 @@ SHORTEST_REASON: Final = 10
 NEVER_OVERRIDDEN: Final = frozenset(
     {
         *("missing_unsubscribe", "missing_preferences", "missing_postal_address", "missing_reason"),
-        *("no_text", "from_address", "audience_empty", "vendor_key"),
+        *("no_text", "broken_source", "outdated", "from_address", "base_url"),
+        *("audience_empty", "vendor_key"),
     }
 )
 _EMPTY: Final = "field_without_fallback"
-_PEOPLE: Final = {"first_name": Recipient.first_name, "last_name": Recipient.last_name}
+_SPACES: Final = " \t\r\n\u00a0"
+_PEOPLE: Final = {
+    "email": Recipient.address,
+    "first_name": Recipient.first_name,
+    "last_name": Recipient.last_name,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +108,11 @@ def review(session: Session, campaign_id: int, settings: Settings) -> Review:
     sender = session.get_one(Sender, topic.sender_id)
     who = audience.of(campaign)
     reach = audience.forecast(session, who)
-    content = drafts.composed(drafts.content(session, campaign))
-    production = settings.environment is Environment.PRODUCTION
-    found = lint.findings(content, base_url=sender.base_url, production=production)
-    found += _about_sender(sender, production=production)
-    found += _about_audience(session, campaign, reach.eligible)
+    found = [
+        *_about_sender(sender, settings),
+        *_about_content(session, campaign, sender, settings),
+        *_about_audience(session, campaign, reach.eligible),
+    ]
     if not settings.sendgrid_api_key.get_secret_value():
         found.append(_block("vendor_key", "No vendor key is set (MAILPREFS_SENDGRID_API_KEY)."))
     checks = [_check(session, who, finding, reach.eligible) for finding in found]
@@ -155,32 +164,53 @@ def require(  # noqa: PLR0913 - what an override has to say belongs to one call
     )
 
 
-def _about_sender(sender: Sender, *, production: bool) -> list[Finding]:
-    """Look at what the sender puts on every message: From, base URL, postal address."""
+def _about_sender(sender: Sender, settings: Settings) -> list[Finding]:
+    """Look at what the sender puts on every message: From and postal address."""
     found = []
+    which = sender.message_class.value
     domain = sender.from_address.rpartition("@")[2]
-    if not domain or (production and domain.endswith((".example", ".invalid", ".test"))):
+    if _is_strict(settings) and domain.endswith((".example", ".invalid", ".test")):
         found.append(
             _block(
                 "from_address",
-                f"The {sender.message_class.value} sender has no From address of your own; set "
-                f"it: mailprefs sender set {sender.message_class.value} --from ADDRESS.",
+                f"The {which} sender has no From address of your own; "
+                f"set it: mailprefs sender set {which} --from ADDRESS.",
             )
         )
-    if not sender.postal_address.strip() and sender.message_class is MessageClass.PROMOTIONAL:
+    if not sender.postal_address.strip():
         found.append(
             _block(
                 "missing_postal_address",
-                "The sender has no postal address, which every promotional message must show; "
-                "set it: mailprefs sender set promotional --postal-address TEXT.",
+                f"The {which} sender has no postal address, which every message must show; "
+                f"set it: mailprefs sender set {which} --postal-address TEXT.",
             )
         )
-    if production and (not sender.base_url.startswith("https://") or is_loopback(sender.base_url)):
+    return found
+
+
+def _about_content(
+    session: Session, campaign: Campaign, sender: Sender, settings: Settings
+) -> list[Finding]:
+    """Look at what the message would be if it were saved now, and whether it was."""
+    stored = drafts.composed(drafts.content(session, campaign))
+    try:
+        content = drafts.composed_anew(session, campaign, contact=settings.contact)
+    except BadTemplate as error:
+        return [_block("broken_source", str(error))]
+    found = [
+        finding
+        for finding in lint.findings(
+            content, base_url=sender.base_url, production=_is_strict(settings)
+        )
+        # Said above, with the command that mends it.
+        if finding.code != "missing_postal_address" or sender.postal_address.strip()
+    ]
+    if content != stored:
         found.append(
             _block(
-                "base_url",
-                "The links of this message would lead to an address that isn't https or only "
-                "works on this machine; set MAILPREFS_BASE_URL and the sender's base URL.",
+                "outdated",
+                "The sender's details or the layout have changed since this was written; look at "
+                f"the draft and save it again: mailprefs campaign edit {campaign.id}",
             )
         )
     return found
@@ -198,7 +228,7 @@ def _about_audience(session: Session, campaign: Campaign, eligible: int) -> list
             Campaign.state.in_((CampaignState.FINISHED, CampaignState.SENDING, CampaignState.HELD)),
             Campaign.standing.is_(False),
         )
-        .order_by(Campaign.id.desc())
+        .order_by(Campaign.started_at.desc(), Campaign.id.desc())
         .limit(1)
     ).scalar()
     if last and eligible > LARGEST_GROWTH * last:
@@ -215,7 +245,11 @@ def _about_audience(session: Session, campaign: Campaign, eligible: int) -> list
 def _is_empty(field: str) -> ColumnElement[bool]:
     column = _PEOPLE.get(field)
     value = column if column is not None else Recipient.attributes[field].as_string()
-    return or_(value.is_(None), func.trim(value) == "")
+    return or_(value.is_(None), func.trim(value, _SPACES) == "")
+
+
+def _is_strict(settings: Settings) -> bool:
+    return settings.environment is Environment.PRODUCTION
 
 
 def _block(code: str, sentence: str) -> Finding:

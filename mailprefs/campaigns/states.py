@@ -5,9 +5,10 @@ two people at once do it once, and writes the audit. Pausing and cancelling take
 opens their transaction with ``Gate.TAKING``): after their commit no new vendor call begins.
 """
 
+import re
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import update
@@ -21,6 +22,9 @@ from mailprefs.policy import Role
 from mailprefs.schema.campaigns import Campaign, CampaignState
 
 RUNNING = frozenset({CampaignState.FREEZING, CampaignState.SENDING})
+LARGEST_ID: Final = 2**31 - 1
+"""Campaign and ordinal fill one 64-bit delivery id between them."""
+_LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 STOPPABLE = RUNNING | {CampaignState.SCHEDULED, CampaignState.PAUSED, CampaignState.HELD}
 
 
@@ -29,7 +33,8 @@ def find(session: Session, campaign_id: int) -> Campaign:
 
     :raises NotFound: for an unknown id, and for the standing campaigns of single messages.
     """
-    campaign = session.get(Campaign, campaign_id)
+    is_possible = 0 < campaign_id <= LARGEST_ID
+    campaign = session.get(Campaign, campaign_id) if is_possible else None
     if campaign is None or campaign.standing:
         msg = (
             f"There is no campaign {campaign_id}. `mailprefs campaign list` shows those there are."
@@ -42,7 +47,7 @@ def approve(session: Session, campaign_id: int, actor: Actor, *, now: datetime) 
     """Approve an administrative campaign's current revision, as its second person.
 
     :raises NotAllowed: without the role, or for the author or last editor of it.
-    :raises Conflict: unless it is an administrative draft.
+    :raises Conflict: unless it is an administrative draft that nobody has approved yet.
     """
     campaign = find(session, campaign_id)
     staff.require(session, actor, Role.APPROVE)
@@ -55,6 +60,9 @@ def approve(session: Session, campaign_id: int, actor: Actor, *, now: datetime) 
             "approves it: somebody other than its author and its last editor."
         )
         raise NotAllowed(msg)
+    if campaign.approved_at is not None:
+        msg = f"Campaign {campaign_id} is approved already; an edit would void that."
+        raise Conflict(msg)
     _change(
         session,
         campaign,
@@ -80,10 +88,14 @@ def send(  # noqa: PLR0913 - which, by whom and when
     The caller has run the checks (``review.require``) in this same transaction.
 
     :raises NotAllowed: without the role, or for administrative mail that nobody approved.
+    :raises BadInput: for a time that is past.
     :raises Conflict: unless it is a draft.
     """
     campaign = find(session, campaign_id)
     staff.require(session, actor, Role.SEND)
+    if due_at < now:
+        msg = "That time is past. Choose a later one, or send without a time."
+        raise BadInput(msg)
     if campaign.message_class.needs_second_person and campaign.approved_at is None:
         msg = (
             "This administrative campaign isn't approved yet. Somebody other than its author "
@@ -122,8 +134,9 @@ def pause(session: Session, campaign_id: int, actor: Actor, *, now: datetime) ->
     """Hold a running campaign: calls in flight finish, no new one begins."""
     campaign = find(session, campaign_id)
     staff.require(session, actor, Role.SEND)
+    # The state that is left is the row's own: a worker may move it on while we look at it.
     _change(
-        session, campaign, RUNNING, "paused", state=CampaignState.PAUSED, paused_from=campaign.state
+        session, campaign, RUNNING, "paused", state=CampaignState.PAUSED, paused_from=Campaign.state
     )
     _note(session, actor, "campaign.paused", campaign, now)
 
@@ -184,15 +197,15 @@ def instant(local: str, zone: str) -> datetime:
         skips or has twice, because nobody can tell which instant is meant.
     """
     try:
-        wall = datetime.fromisoformat(local)
+        wall = datetime.fromisoformat(local if _LOCAL.match(local) else "")
         there = ZoneInfo(zone)
-    except (ValueError, ZoneInfoNotFoundError, OSError) as error:
+        first, second = (wall.replace(tzinfo=there, fold=fold).astimezone(UTC) for fold in (0, 1))
+    except (ValueError, OverflowError, ZoneInfoNotFoundError, OSError) as error:
         msg = "Write the time as 2027-03-28T09:00 and the zone as Europe/Berlin."
         raise BadInput(msg) from error
     if wall.tzinfo is not None:
         msg = "Write the local time without an offset; the zone says which instant it is."
         raise BadInput(msg)
-    first, second = (wall.replace(tzinfo=there, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first.astimezone(there).replace(tzinfo=None) != wall:
         msg = (
             f"{local} doesn't exist in {zone}: clocks are put forward over it. Choose another time."
@@ -229,6 +242,8 @@ def _change(
             f"Campaign {campaign.id} is {campaign.state.value}; only one that is {words} "
             f"can be {done}."
         )
+        if campaign.state in allowed:
+            msg = f"Somebody changed campaign {campaign.id} in the meantime; look at it again."
         raise Conflict(msg)
     session.refresh(campaign)
 

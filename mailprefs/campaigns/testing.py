@@ -3,6 +3,7 @@
 A test goes straight to the vendor, not through the ledger: it belongs to no campaign's numbers.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy import select
@@ -12,7 +13,7 @@ from mailprefs import audit, recipients, staff
 from mailprefs.addresses import AddressHasher, normalise
 from mailprefs.audit import Actor
 from mailprefs.campaigns import drafts, states
-from mailprefs.errors import Conflict, NotFound
+from mailprefs.errors import BadInput, Conflict, NotFound
 from mailprefs.links import Links
 from mailprefs.policy import Role, TrackingMode
 from mailprefs.rendering.person import (
@@ -51,16 +52,23 @@ def prepare(  # noqa: PLR0913 - what a test needs to look like the real message
     person: Person,
     actor: Actor,
     now: datetime,
+    may_mail: Callable[[str], bool] | None = None,
 ) -> Mailing:
     """Give the request that sends one test copy to *address*, with *person*'s words.
 
+    *may_mail* is the installation's (``Settings.may_mail``): tests obey staging's allow-list too.
+
     :raises BadAddress: for a text that is no address.
+    :raises BadInput: for an address that this installation may not mail.
     """
     staff.require(session, actor, Role.DRAFT)
     campaign = states.find(session, campaign_id)
     content = drafts.composed(drafts.content(session, campaign))
     origin = _origin(session, links, campaign)
     to = normalise(address).address
+    if may_mail is not None and not may_mail(to):
+        msg = "This is staging, and that address isn't in MAILPREFS_ALLOW_LIST; nothing was sent."
+        raise BadInput(msg)
     personal = personalise(content, origin)(inert(person))._replace(address=to, name=None)
     audit.record(
         session,
@@ -120,7 +128,7 @@ def first_without(session: Session, field: str) -> Person:
 
 
 def _as_person(row: Recipient) -> Person:
-    attributes = {name: str(value) for name, value in row.attributes.items()}
+    attributes = {name: str(value) for name, value in row.attributes.items() if value is not None}
     return Person(
         row.id,
         row.address,

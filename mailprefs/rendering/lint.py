@@ -139,14 +139,14 @@ def _addresses(survey: markup.Survey, base_url: str, *, production: bool) -> Fin
         named = what or f"The link to {parts.hostname}"
         if parts.scheme in {"http", "https"} and _is_local(parts.hostname or ""):
             yield Finding(
-                "local_address",
+                "base_url" if what else "local_address",
                 Severity.BLOCK,
                 f"{named} leads to this machine or network, where readers can't follow; "
                 "write the public address.",
             )
         elif parts.scheme == "http":
             yield Finding(
-                "insecure_address",
+                "base_url" if what else "insecure_address",
                 Severity.BLOCK,
                 f"{named} begins with http://, so others can read along; write https://.",
             )

@@ -79,8 +79,6 @@ class Campaign(Base):
     approved_at: Mapped[datetime | None] = column(UtcDateTime)
     # The state to come back to on resume.
     paused_from: Mapped[CampaignState | None] = column(words(CampaignState))
-    # Why it was paused, for staff: what the vendor refused, or what a person said.
-    paused_reason: Mapped[str | None] = column(Text)
     # Why mailprefs itself paused it (the vendor refuses the message); None when a person did.
     paused_reason: Mapped[str | None] = column(Text)
     due_at: Mapped[datetime | None] = column(UtcDateTime)

@@ -77,6 +77,7 @@ def test(campaign_id: int) -> Answer:
                 person=testing.EXAMPLE,
                 actor=auth.actor(),
                 now=parts.clock(),
+                may_mail=parts.settings.may_mail,
             )
         testing.hand_over(parts.vendor, mailing)
     except MailprefsError as error:
