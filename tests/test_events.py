@@ -1,0 +1,203 @@
+"""Vendor events: any order, any repetition, the same state; exact sums."""
+
+import logging
+import random
+import threading
+from collections import Counter
+from datetime import datetime, timedelta
+from hashlib import blake2b
+
+import pytest
+from sqlalchemy import select
+
+from mailprefs import events
+from mailprefs.db.database import Database
+from mailprefs.schema.events import MailboxFact, MailboxTotal, VendorEventRow
+from mailprefs.schema.opens import Measured
+from mailprefs.vendor.message import Event, VendorEvent
+from tests.factories import make_campaign, make_policy, make_recipient, make_sent, make_topic
+from tests.sending import NOW, check_measured
+
+
+def event(
+    delivery_id: int | None,
+    kind: Event = Event.DELIVERED,
+    *,
+    seconds: float = 0,
+    event_id: str | None = None,
+    **fields: str,
+) -> VendorEvent:
+    at = NOW + timedelta(seconds=seconds)
+    happening = f"{delivery_id} {kind} {at}".encode()
+    return VendorEvent(
+        event_id=event_id,
+        natural_key=blake2b(happening, digest_size=16).hexdigest(),
+        kind=kind,
+        vendor_word=kind.value,
+        occurred_at=at,
+        delivery_id=delivery_id,
+        campaign_id=None,
+        **fields,
+    )
+
+
+@pytest.fixture
+def sent(db: Database) -> list[int]:
+    """Give the ids of five deliveries of one campaign, three of them measured by person."""
+    with db.transaction() as session:
+        make_policy(session)
+        campaign = make_campaign(session, make_topic(session))
+        people = [make_recipient(session) for _ in range(5)]
+        return make_sent(session, campaign, people, modes="iaioi")
+
+
+def apply(db: Database, *reported: VendorEvent, now: datetime = NOW) -> int:
+    with db.transaction() as session:
+        return events.store_and_apply(session, reported, now=now)
+
+
+def bits(db: Database) -> list[int]:
+    with db.reading() as session:
+        return list(session.scalars(select(Measured.bits).order_by(Measured.delivery_id)))
+
+
+def totals(db: Database) -> dict[str, int]:
+    with db.reading() as session:
+        return dict(session.execute(select(MailboxTotal.event, MailboxTotal.n)).all())
+
+
+def state(db: Database) -> object:
+    """Give all that events change, to compare two ways of getting there."""
+    with db.reading() as session:
+        rows = session.execute(
+            select(MailboxFact.delivery_id, MailboxFact.event, MailboxFact.occurred_at)
+        )
+        keys = session.scalars(select(VendorEventRow.natural_key).order_by("natural_key"))
+        return sorted(tuple(row) for row in rows), list(keys), totals(db), bits(db)
+
+
+def test_delivered_is_counted_once_and_measured_where_a_person_may_be(
+    db: Database, sent: list[int]
+) -> None:
+    assert apply(db, event(sent[0]), event(sent[1]), event(sent[2])) == 3
+    assert totals(db) == {"delivered": 3}
+    assert bits(db) == [1, 1, 0]
+    check_measured(db)
+
+
+def test_copies_change_nothing_also_under_a_new_vendor_id(db: Database, sent: list[int]) -> None:
+    apply(db, event(sent[0], event_id="a"))
+    before = state(db)
+    assert apply(db, event(sent[0], event_id="a"), event(sent[0], event_id="changed")) == 0
+    assert apply(db, event(sent[0]), event(sent[0])) == 0
+    assert state(db) == before
+
+
+def test_any_order_and_repetition_gives_the_same_state(db: Database, sent: list[int]) -> None:
+    happened = [
+        event(delivery_id, kind, seconds=seconds)
+        for delivery_id in sent
+        for kind in (Event.QUEUED, Event.DELIVERED, Event.DEFERRED)
+        for seconds in (0, 30)
+    ]
+    draw = random.Random(7)
+    copies = happened * 3
+    draw.shuffle(copies)
+    for start in range(0, len(copies), 7):
+        apply(db, *copies[start : start + 7])
+    with db.reading() as session:
+        facts = session.execute(select(MailboxFact.event, MailboxFact.occurred_at)).all()
+    assert Counter(word for word, _ in facts) == {"queued": 5, "delivered": 5}
+    assert {at for _, at in facts} == {NOW}, "the earliest report of a fact is its time"
+    assert totals(db) == {"queued": 5, "delivered": 5}
+    assert bits(db) == [1, 1, 1]
+    check_measured(db)
+    with db.reading() as session:
+        assert session.query(VendorEventRow).count() == len(happened)
+
+
+def test_events_of_no_delivery_of_ours_are_stored_and_count_nothing(
+    db: Database, sent: list[int]
+) -> None:
+    apply(db, event(999 << 32 | 1), event(None), event(None, seconds=1))
+    with db.reading() as session:
+        stored = session.scalars(select(VendorEventRow.delivery_id)).all()
+    assert stored == [None, None, None]
+    assert totals(db) == {}
+    assert bits(db) == [0, 0, 0]
+
+
+def test_other_events_are_stored_with_what_is_needed_later(db: Database, sent: list[int]) -> None:
+    apply(
+        db,
+        event(
+            sent[0],
+            Event.BOUNCED,
+            event_id="b-1",
+            attempt="1f",
+            message_id="m-1",
+            status="5.1.1",
+            type="bounce",
+            reason="invalid",
+        ),
+    )
+    with db.reading() as session:
+        stored = session.query(VendorEventRow).one()
+    assert (stored.delivery_id, stored.kind, stored.hand_over_id) == (sent[0], "bounced", 31)
+    assert (stored.status, stored.classification) == ("5.1.1", "bounce/invalid")
+    assert (stored.message_id, stored.event_id) == ("m-1", "b-1")
+    assert (stored.occurred_at, stored.received_at) == (NOW, NOW)
+    assert totals(db) == {}
+
+
+def test_a_vendor_that_tracks_raises_the_alarm_and_counts_no_open(
+    db: Database, sent: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    apply(db, event(sent[0], Event.OPENED), event(sent[0], Event.CLICKED))
+    assert "the vendor is tracking: 2 events" in caplog.text
+    assert caplog.records[0].levelno == logging.WARNING
+    assert bits(db) == [0, 0, 0]
+
+
+def test_one_request_of_the_largest_size_is_applied_exactly(db: Database) -> None:
+    with db.transaction() as session:
+        make_policy(session)
+        campaign = make_campaign(session, make_topic(session))
+        people = [make_recipient(session) for _ in range(1_250)]
+        sent = make_sent(session, campaign, people)
+    both = [event(one, kind) for one in sent for kind in (Event.QUEUED, Event.DELIVERED)]
+    assert apply(db, *both) == 2_500
+    assert totals(db) == {"queued": 1_250, "delivered": 1_250}
+    assert set(bits(db)) == {1}
+    check_measured(db)
+
+
+def test_the_same_events_from_several_requests_at_once_count_once(
+    db: Database, sent: list[int]
+) -> None:
+    happened = [event(one, kind) for one in sent for kind in (Event.QUEUED, Event.DELIVERED)]
+    start = threading.Barrier(4)
+    failures: list[BaseException] = []
+
+    def post(seed: int) -> None:
+        mine = list(happened)
+        random.Random(seed).shuffle(mine)
+        start.wait()
+        try:
+            apply(db, *mine)
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [threading.Thread(target=post, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert failures == []
+    assert totals(db) == {"queued": 5, "delivered": 5}
+    check_measured(db)
+
+
+def test_nothing_reported_is_nothing_done(db: Database) -> None:
+    assert apply(db) == 0
