@@ -84,7 +84,7 @@ def _consent_head() -> None:
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("seq", base.BigId, nullable=False),
         sa.Column("entry_hash", sa.LargeBinary(length=32), nullable=False),
-        sa.CheckConstraint("id = 1", name="ck_consent_head_one_row"),
+        sa.CheckConstraint("id = 1", name=op.f("ck_consent_head_one_row")),
         sa.PrimaryKeyConstraint("id", name="pk_consent_head"),
     )
 
@@ -99,8 +99,10 @@ def _deliveries() -> None:
         sa.Column("own_state", sa.String(24), nullable=True),
         sa.Column("own_reason", sa.String(length=24), nullable=True),
         sa.Column("idempotency_key", sa.String(length=64), nullable=True),
-        sa.CheckConstraint("(own_state IS NULL) = (own_reason IS NULL)", name="ck_deliveries_own"),
-        sa.CheckConstraint("id >> 32 = campaign_id", name="ck_deliveries_campaign"),
+        sa.CheckConstraint(
+            "(own_state IS NULL) = (own_reason IS NULL)", name=op.f("ck_deliveries_own")
+        ),
+        sa.CheckConstraint("id >> 32 = campaign_id", name=op.f("ck_deliveries_campaign")),
         sa.PrimaryKeyConstraint("id", name="pk_deliveries"),
     )
     op.create_index(
@@ -266,7 +268,7 @@ def _senders() -> None:
         sa.Column("ip_pool", sa.String(length=64), nullable=True),
         sa.Column("created_at", base.UtcDateTime(), nullable=False),
         sa.CheckConstraint(
-            "message_class IN ('promotional', 'administrative')", name="ck_senders_class"
+            "message_class IN ('promotional', 'administrative')", name=op.f("ck_senders_class")
         ),
         sa.PrimaryKeyConstraint("id", name="pk_senders"),
         sa.UniqueConstraint("id", "message_class", name="uq_senders_id_message_class"),
@@ -366,7 +368,7 @@ def _vendor_pace() -> None:
         sa.Column("waits", sa.Integer(), nullable=False),
         sa.Column("stopped_at", base.UtcDateTime(), nullable=True),
         sa.Column("stopped_reason", sa.Text(), nullable=True),
-        sa.CheckConstraint("id = 1", name="ck_vendor_pace_one_row"),
+        sa.CheckConstraint("id = 1", name=op.f("ck_vendor_pace_one_row")),
         sa.PrimaryKeyConstraint("id", name="pk_vendor_pace"),
     )
 
@@ -430,12 +432,14 @@ def _topics() -> None:
         sa.Column("unasked_tracking", sa.String(24), nullable=False),
         sa.Column("created_at", base.UtcDateTime(), nullable=False),
         sa.CheckConstraint(
-            "message_class = 'promotional' OR tracking = 'off'", name="ck_topics_pixel"
+            "message_class = 'promotional' OR tracking = 'off'", name=op.f("ck_topics_pixel")
         ),
         sa.CheckConstraint(
-            "message_class IN ('promotional', 'administrative')", name="ck_topics_class"
+            "message_class IN ('promotional', 'administrative')", name=op.f("ck_topics_class")
         ),
-        sa.CheckConstraint("unasked_tracking IN ('off', 'aggregate')", name="ck_topics_unasked"),
+        sa.CheckConstraint(
+            "unasked_tracking IN ('off', 'aggregate')", name=op.f("ck_topics_unasked")
+        ),
         sa.ForeignKeyConstraint(
             ["sender_id", "message_class"],
             ["senders.id", "senders.message_class"],
@@ -497,13 +501,14 @@ def _campaigns() -> None:
         sa.Column("frozen", sa.Integer(), nullable=False),
         sa.CheckConstraint(
             "(message_class = 'administrative') = (purpose IS NOT NULL)",
-            name="ck_campaigns_legal_purpose",
+            name=op.f("ck_campaigns_legal_purpose"),
         ),
         sa.CheckConstraint(
-            "NOT standing OR message_class = 'administrative'", name="ck_campaigns_standing"
+            "NOT standing OR message_class = 'administrative'", name=op.f("ck_campaigns_standing")
         ),
         sa.CheckConstraint(
-            "approver_id IS NULL OR approver_id <> author_id", name="ck_campaigns_second_person"
+            "approver_id IS NULL OR approver_id <> author_id",
+            name=op.f("ck_campaigns_second_person"),
         ),
         sa.ForeignKeyConstraint(["approver_id"], ["staff.id"], name="fk_campaigns_approver_id"),
         sa.ForeignKeyConstraint(["author_id"], ["staff.id"], name="fk_campaigns_author_id"),
@@ -635,7 +640,7 @@ def _batches() -> None:
         sa.Column("hand_over_id", base.BigId, nullable=True),
         sa.Column("owner", sa.String(length=64), nullable=True),
         sa.Column("lease_until", base.UtcDateTime(), nullable=True),
-        sa.CheckConstraint("own BETWEEN 0 AND n", name="ck_batches_own"),
+        sa.CheckConstraint("own BETWEEN 0 AND n", name=op.f("ck_batches_own")),
         sa.ForeignKeyConstraint(["campaign_id"], ["campaigns.id"], name="fk_batches_campaign_id"),
         sa.ForeignKeyConstraint(["content_id"], ["contents.id"], name="fk_batches_content_id"),
         sa.PrimaryKeyConstraint("id", name="pk_batches"),
