@@ -82,6 +82,8 @@ def install(app: Flask, db: Database) -> None:
     """Give *app* staff sessions, without a hook on any request that doesn't ask for them."""
     app.config.update(
         PERMANENT_SESSION_LIFETIME=SESSION_LASTS,
+        # Staff pages renew it themselves; on a recipient's page nobody gets a cookie.
+        SESSION_REFRESH_EACH_REQUEST=False,
         # No hash of a staff member's address and browser in the cookie.
         SESSION_PROTECTION=None,
         # Never used, as mailprefs.staff hashes; Flask-Security refuses to start without one.
@@ -141,6 +143,8 @@ def signed_in() -> Member | None:
     if "member" not in g:
         current = cast("Any", current_user)._get_current_object()  # noqa: SLF001 - Flask's documented way to the object behind a proxy
         g.member = current if isinstance(current, Member) else None
+        if g.member is not None:
+            session.modified = True  # so that its twelve hours begin again
     return cast("Member | None", g.member)
 
 
