@@ -8,7 +8,7 @@ import io
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -120,7 +120,7 @@ class _Server(ThreadedWSGIServer):
             self._lines.discard(cast("socket.socket", request))
             self._changed.notify_all()
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End every connection, and whatever the sandbox has open."""
         self.server_close()
         with self._changed:
@@ -152,7 +152,7 @@ class Sandbox:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._thread.join()
-        self._server.end()
+        self._server.close()
 
     @property
     def url(self) -> str:
@@ -201,10 +201,8 @@ def serve(
     """
     settings = SandboxSettings(store=store, webhook=webhook or "", key_file=key_file)
     server = _Server(port, settings)
-    tell(f"Mailbox: {server.url}/mailbox")
-    tell(f"MAILPREFS_SENDGRID_HOST={server.url}")
-    tell(f"MAILPREFS_SENDGRID_WEBHOOK_KEY={server.parts.webhook.key.public}")
-    try:
+    with closing(server), suppress(KeyboardInterrupt):
+        tell(f"Mailbox: {server.url}/mailbox")
+        tell(f"MAILPREFS_SENDGRID_HOST={server.url}")
+        tell(f"MAILPREFS_SENDGRID_WEBHOOK_KEY={server.parts.webhook.key.public}")
         server.serve_forever(0.2)
-    finally:
-        server.end()
