@@ -5,6 +5,7 @@ import threading
 from typing import Final
 
 from mailprefs.errors import StoreUnavailable
+from mailprefs.jobs.dispatch import Office, Workers
 from mailprefs.jobs.ingest import Ingest
 from mailprefs.web.parts import Parts
 
@@ -23,6 +24,7 @@ class Background:
         self._sends = sends
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._workers: Workers | None = None
 
     def start(self) -> None:
         """Begin, unless begun already."""
@@ -37,10 +39,23 @@ class Background:
         ]
         for thread in self._threads:
             thread.start()
+        if self._sends:
+            office = Office(
+                db=parts.db,
+                vendor=parts.vendor,
+                links=parts.links,
+                settings=parts.settings,
+                clock=parts.clock,
+            )
+            self._workers = Workers(office)
+            self._workers.start()
 
     def stop(self) -> None:
         """End: what is under way is brought to its end first, for half a minute at most."""
         self._stop.set()
+        if self._workers is not None:
+            self._workers.stop()
+            self._workers = None
         for thread in self._threads:
             thread.join(_STOP_SECONDS)
         self._threads = []
