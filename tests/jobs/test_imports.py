@@ -30,6 +30,7 @@ from mailprefs.policy import (
     SubscriptionState,
     SuppressionReason,
 )
+from mailprefs.preferences.rebuilding import differences
 from mailprefs.schema.choices import ConsentEntry, Suppression
 from mailprefs.schema.imports import Import, ImportedAs, ImportRefusal
 from mailprefs.schema.people import Attribute, Recipient, Subscription
@@ -194,11 +195,13 @@ def snapshot(db: Database) -> dict[str, list[Any]]:
                 (bytes(row.address_hash), row.reason.value, row.scope.value)
                 for row in session.scalars(select(Suppression))
             ),
-            "ledger": sorted(
+            "ledger": [
                 (address, entry.entry.topic_id, entry.entry.old, entry.entry.new)
-                for number, address in session.execute(select(Recipient.id, Recipient.address))
+                for number, address in session.execute(
+                    select(Recipient.id, Recipient.address).order_by(Recipient.id)
+                )
                 for entry in ledger.history(session, number)
-            ),
+            ],
         }
 
 
@@ -429,7 +432,12 @@ def test_unsubscriptions_of_a_former_system_end_all_promotional_mail(
     assert _reasons(db, "ivan@example.com") == {"erased"}
     entries = snapshot(db)["ledger"]
     assert ("carol@example.com", 1, "subscribed", "unsubscribed") in entries
+    assert ("carol@example.com", None, None, "withdrawn") in entries
     assert ("new@example.com", 1, None, "unsubscribed") in entries
+    assert ("new@example.com", None, None, "withdrawn") in entries
+    # On file as unsubscribed from everything before; the topic's own state is new.
+    assert ("lena@example.com", None, None, "withdrawn") not in entries
+    assert ("lena@example.com", 1, "subscribed", "unsubscribed") in entries
 
 
 @pytest.mark.usefixtures("people")
@@ -468,6 +476,70 @@ def test_whoever_a_former_system_lost_is_kept_out_of_the_next_import(
     counts = bring(db, write(tmp_path, b"email", b"X@example.com", b"z@example.com")).counts
 
     assert (counts.added, counts.kept_out) == (1, {"unsubscribed": 1})
+
+
+@pytest.mark.parametrize("first", [ImportedAs.SUBSCRIBED, ImportedAs.UNSUBSCRIBED])
+def test_what_imports_write_is_what_the_ledger_says(
+    db: Database, tmp_path: Path, first: ImportedAs
+) -> None:
+    with db.transaction() as session:
+        make_policy(session)
+        make_topic(session, "news")
+    everybody = write(tmp_path, b"email", *(b"p%d@example.com" % n for n in range(20)))
+    some = write(tmp_path, b"email", *(b"p%d@example.com" % n for n in range(8)), name="some.csv")
+
+    bring(db, everybody, imported_as=first)
+    bring(db, some, imported_as=ImportedAs.UNSUBSCRIBED)
+    counts = bring(db, everybody).counts
+
+    assert counts.kept_out == {"unsubscribed": 8 if first is ImportedAs.SUBSCRIBED else 20}
+    with db.reading() as session:
+        assert list(differences(session)) == []
+        ledger.verify(session)
+
+
+@pytest.mark.usefixtures("people")
+def test_whoever_the_file_itself_says_has_left_is_kept_out(db: Database, tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        b"email,first_name,Email Marketing Status",
+        b"a@example.com,,subscribed",
+        b"b@example.com,,Unsubscribed",
+        b"c@example.com,,cleaned",
+        b"d@example.com,,marked as spam",
+        b"e@example.com,,",
+        b"f@example.com,,gold",
+        b"carol@example.com,Another,opted-out",
+    )
+
+    told = bring(db, path, dry_run=True)
+    result = bring(db, path)
+
+    assert told.counts == result.counts
+    assert result.counts.document() == {
+        "rows": 7,
+        "added": 3,
+        "updated": 0,
+        "unchanged": 0,
+        "duplicate_in_file": 0,
+        "kept_out": {"complained": 1, "hard_bounce": 1, "unsubscribed": 2},
+        "refused": 0,
+    }
+    assert result.columns["Email Marketing Status"] == "answer"
+    # An import brings no no by the way: --as does, and then says so.
+    assert states(db)["carol"] == "subscribed"
+    with db.reading() as session:
+        assert "Another" not in session.scalars(select(Recipient.first_name)).all()
+
+
+@pytest.mark.usefixtures("people")
+def test_a_column_of_that_name_which_says_something_else_can_be_left_out(
+    db: Database, tmp_path: Path
+) -> None:
+    path = write(tmp_path, b"email,status", b"a@example.com,removed")
+
+    assert bring(db, path, dry_run=True, mapping={"status": "place"}).counts.added == 0
+    assert bring(db, path, dry_run=True, mapping={"status": "-"}).counts.added == 1
 
 
 @pytest.mark.usefixtures("people")

@@ -4,7 +4,7 @@ import pytest
 
 from mailprefs.addresses import normalise
 from mailprefs.jobs.imports.columns import recognise
-from mailprefs.jobs.imports.people import Person, PersonReader, Refusal
+from mailprefs.jobs.imports.people import Person, PersonReader, Refusal, answer_no
 from mailprefs.jobs.imports.reading import Record, Unreadable
 from mailprefs.jobs.imports.regions import region_code
 from tests.factories import HASHER
@@ -49,7 +49,7 @@ def test_an_empty_cell_says_nothing() -> None:
     found = person()
 
     assert isinstance(found, Person)
-    assert found[3:] == (None, None, None, None, None, ())
+    assert found[3:] == (None, None, None, None, None, (), None)
 
 
 @pytest.mark.parametrize(
@@ -133,3 +133,28 @@ def test_languages_are_known_by_tag_and_by_name(text: str, tag: str) -> None:
     found = person(language=text)
 
     assert isinstance(found, Person) and found.language == tag
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Unsubscribed", "unsubscribed"),
+        ("OPT-OUT", "unsubscribed"),
+        ("non-subscribed", "unsubscribed"),
+        ("No", "unsubscribed"),
+        ("FALSE", "unsubscribed"),
+        ("0", "unsubscribed"),
+        ("désabonné", "unsubscribed"),
+        ("Abgemeldet", "unsubscribed"),
+        ("Cleaned", "hard_bounce"),
+        ("Hard bounce", "hard_bounce"),
+        ("Spam complaint", "complained"),
+        ("subscribed", None),
+        ("yes", None),
+        ("1", None),
+        ("", None),
+        ("gold", None),
+    ],
+)
+def test_the_noes_of_other_systems_are_understood(text: str, reason: str | None) -> None:
+    assert answer_no(text) == reason

@@ -50,6 +50,17 @@ _HEADERS = {
         fusohorario tijdzone tidszon tidssone strefaczasowa часовойпояс タイムゾーン 时区
     """,
 }
+# Columns of other systems that say who left. A no in one of them keeps a person out.
+_ANSWERS = frozenset(
+    folded(name)
+    for name in """
+        status state emailstatus subscriptionstatus subscriberstatus mailingstatus contactstatus
+        marketingstatus emailmarketing emailmarketingstatus emailmarketingconsent
+        emailpermissionstatus acceptsmarketing acceptsemailmarketing marketingconsent consent
+        optin optedin optinstatus emailoptin newsletter subscribed statut statusabonnement
+        abonnementstatus abmeldestatus estado estadodesuscripcion stato statoiscrizione
+    """.split()
+)
 _KNOWN = {folded(name): field for field, names in _HEADERS.items() for name in names.split()}
 _SHOWN = 12
 
@@ -58,12 +69,14 @@ class Columns(NamedTuple):
     """Where each thing stands in a record.
 
     ``names``: the header as written. ``places``: a field of ``FIELDS`` with its index.
-    ``attributes``: an attribute's name with its index. ``left_out``: names of what isn't imported.
+    ``attributes``: an attribute's name with its index. ``answers``: indexes of columns that say
+    whether a person left. ``left_out``: names of what isn't imported.
     """
 
     names: tuple[str, ...]
     places: dict[str, int]
     attributes: dict[str, int]
+    answers: tuple[int, ...]
     left_out: tuple[str, ...]
 
     @property
@@ -122,11 +135,17 @@ def recognise(header: Sequence[str], mapping: Mapping[str, str]) -> Columns:
     fields = {i: field for i, field in (chosen | mapped).items() if field != LEFT_OUT}
     if "email" not in fields.values():
         raise BadFile(_no_address(header))
+    answers = tuple(
+        index
+        for index, name in enumerate(header)
+        if folded(name) in _ANSWERS and mapped.get(index) != LEFT_OUT
+    )
     return Columns(
         tuple(header),
         {field: index for index, field in fields.items() if field in FIELDS},
         {field: index for index, field in fields.items() if field not in FIELDS},
-        tuple(name for index, name in enumerate(header) if index not in fields),
+        answers,
+        tuple(name for i, name in enumerate(header) if i not in fields and i not in answers),
     )
 
 

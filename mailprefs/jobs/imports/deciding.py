@@ -125,12 +125,17 @@ class Counts:
 
 @dataclass(slots=True)
 class Changes:
-    """What a slice changes: new people, new values of known ones, choices, suppressions."""
+    """What a slice changes: new people, new values of known ones, choices, suppressions.
+
+    ``left``: who ended all promotional mail, as in ``Choice``; an address that is nobody's is
+    suppressed without.
+    """
 
     counts: Counts = field(default_factory=Counts)
     added: list[Person] = field(default_factory=list)
     updated: list[Known] = field(default_factory=list)
     choices: list[Choice] = field(default_factory=list)
+    left: list[tuple[bytes, int | None]] = field(default_factory=list)
     suppressed: list[tuple[bytes, SuppressionReason]] = field(default_factory=list)
 
 
@@ -158,10 +163,10 @@ def _take_yes(
     """Add or update one person, and subscribe them unless they ever said no."""
     asks = terms.message_class.needs_subscription
     reason = _kept_out(known, reasons, terms.message_class)
+    if person.says_no or (known is None and reason):
+        changes.counts.kept_out[reason or person.says_no or ""] += 1
+        return
     if known is None:
-        if reason:
-            changes.counts.kept_out[reason] += 1
-            return
         changes.counts.added += 1
         changes.added.append(person)
         if asks:
@@ -198,8 +203,10 @@ def _take_no(
     is_new = reason not in reasons
     if is_new:
         changes.suppressed.append((person.address_hash, reason))
+    if leaves and is_new:
+        changes.left.append((person.address_hash, known.id if known else None))
     if known is None:
-        if is_new and leaves:
+        if leaves and is_new:
             changes.added.append(person)
             changes.choices.append(_choice(person, None, SubscriptionState.UNSUBSCRIBED))
         counts.added += is_new

@@ -20,8 +20,9 @@ from mailprefs.jobs.imports.columns import Columns
 from mailprefs.jobs.imports.deciding import Counts, Terms
 from mailprefs.jobs.imports.order import ImportOrder
 from mailprefs.jobs.imports.people import Refusal
-from mailprefs.jobs.imports.writing import Proof
-from mailprefs.policy import Purpose
+from mailprefs.jobs.imports.writing import METHOD, Proof
+from mailprefs.policy import Purpose, Source
+from mailprefs.preferences.choosing import Door
 from mailprefs.schema.imports import Import, ImportedAs, ImportRefusal
 from mailprefs.schema.people import Attribute
 
@@ -132,7 +133,7 @@ def begin(  # noqa: PLR0913 - all that the row says, by name
 def proof(session: Session, order: ImportOrder, at: Position, actor: Actor) -> Proof:
     """Give what the ledger says of every choice of this import; its statement is the wording."""
     shown: Shown = wording(session, Purpose.PROMOTIONAL_EMAIL, _UNDETERMINED, order.source)
-    who = "system" if actor.staff_id is None else f"staff:{actor.staff_id}"
+    who = Door(Source.IMPORT, METHOD, actor).who
     return Proof(f"import:{at.import_id}", shown, who, at.started_at)
 
 

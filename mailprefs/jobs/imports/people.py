@@ -15,9 +15,27 @@ from mailprefs.errors import BadAddress, BadInput
 from mailprefs.jobs.imports.columns import Columns
 from mailprefs.jobs.imports.reading import Record, Unreadable
 from mailprefs.jobs.imports.regions import folded, region_code
+from mailprefs.policy import SuppressionReason
 
 LONGEST_NAME: Final = 200
 LONGEST_VALUE: Final = 2_000
+
+# What other systems write into a column that says who left, and why a person is then kept out.
+_NOES = {
+    SuppressionReason.UNSUBSCRIBED: """
+        unsubscribed unsubscribe unsub optout optedout nonsubscribed notsubscribed neversubscribed
+        suppressed blocked blocklisted blacklisted removed deleted no false n 0 nein non
+        abgemeldet abbestellt desabonne desinscrit desuscrito baja disiscritto uitgeschreven
+        wypisany avmeldt avregistrerad frameldt
+    """,
+    SuppressionReason.COMPLAINED: """
+        complained complaint complainer spam spamcomplaint markedasspam reportedspam abuse
+        abusecomplaint
+    """,
+    SuppressionReason.HARD_BOUNCE: "bounced bounce hardbounce hardbounced cleaned undeliverable",
+    SuppressionReason.INVALID: "invalid invalidemail invalidaddress",
+}
+_NO = {word: reason.value for reason, words in _NOES.items() for word in words.split()}
 
 _LANGUAGE = re.compile(r"([a-zA-Z]{2,3})(?:[-_]([a-zA-Z]{4}))?(?:[-_]([a-zA-Z]{2}|\d{3}))?")
 _LANGUAGES = {
@@ -49,6 +67,7 @@ _LANGUAGE_CODES = {name: code for code, names in _LANGUAGES.items() for name in 
 class Person(NamedTuple):
     """What one line says of one person; None and a missing attribute say nothing.
 
+    ``says_no``: why to keep the person out, if a column of the file says that they left.
     ``attributes``: names with values, as a tuple, because the collector of garbage looks again and
     again at the dictionaries of a whole window.
     """
@@ -62,6 +81,7 @@ class Person(NamedTuple):
     region: str | None
     zone: str | None
     attributes: tuple[tuple[str, str], ...]
+    says_no: str | None = None
 
 
 class Refusal(NamedTuple):
@@ -89,6 +109,7 @@ class PersonReader:
             ("zone", columns.places.get("zone"), _zone),
         ]
         self._attributes = tuple(columns.attributes.items())
+        self._answers = columns.answers
 
     def person(self, found: Record | Unreadable) -> Person | Refusal:
         """Give the person of one record, or why there is none."""
@@ -124,7 +145,13 @@ class PersonReader:
             region,
             zone,
             tuple(attributes),
+            self._no(fields) if self._answers else None,
         )
+
+    def _no(self, fields: list[str]) -> str | None:
+        """Give why a person is to be kept out, by what the file itself says of them."""
+        noes = (answer_no(fields[place]) for place in self._answers)
+        return next((no for no in noes if no), None)
 
 
 def _cell(fields: list[str], place: int | None, cleaned: Callable[[str], str]) -> str | None:
@@ -170,6 +197,12 @@ def language_tag(text: str) -> str:
     if code := _LANGUAGE_CODES.get(folded(text)):
         return code
     raise BadInput("This is no language; use a code such as de, fr or pt-BR.")
+
+
+@lru_cache(maxsize=1_024)
+def answer_no(text: str) -> str | None:
+    """Give why to keep out whom a file calls *text* ("Unsubscribed"); None for any other word."""
+    return _NO.get(folded(text))
 
 
 @lru_cache(maxsize=4_096)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -38,6 +38,9 @@ _FIRST_SLICE = 500
 _ATTEMPTS = 5
 _UNIQUE_VIOLATION = "23505"
 
+ANSWER: Final = "answer"
+"""What a column is called that says who left: its people are kept out, and nothing else of it."""
+
 Clock = Callable[[], datetime]
 
 
@@ -54,7 +57,7 @@ class ImportResult(NamedTuple):
 
     ``import_id``: None after a dry run. ``refusals``: the first ``rows.SHOWN``, by line.
     ``delimiter``: in words. ``columns``: names of the file's columns, each with the field it
-    filled. ``resumed_at``: how many rows an earlier, interrupted run had done.
+    filled, or ``ANSWER``. ``resumed_at``: how many rows an earlier, interrupted run had done.
     """
 
     import_id: int | None
@@ -129,6 +132,9 @@ class _Slices:
         self._terms = terms
         self._writes = writes
         takes_a_no = terms.imported_as is not ImportedAs.SUBSCRIBED
+        # Who unsubscribed leaves two entries in the ledger: of the topic, and of all promotions.
+        leaves = terms.imported_as is ImportedAs.UNSUBSCRIBED
+        self._most = SLICE // 2 if leaves else SLICE
         self._gate = Gate.TAKING if takes_a_no else Gate.USING
         self._size = _FIRST_SLICE if writes else SLICE
 
@@ -195,7 +201,7 @@ class _Slices:
     def _resize(self, rows: int, seconds: float) -> None:
         """Fit the next slice to what the last one took."""
         fitting = int(rows * min(2.0, _HOLD_SECONDS / max(seconds, 0.001)))
-        self._size = max(_SMALLEST_SLICE, min(SLICE, fitting))
+        self._size = max(_SMALLEST_SLICE, min(self._most, fitting))
 
 
 def _all(
@@ -227,13 +233,14 @@ def _result(
 ) -> ImportResult:
     columns = examined.columns
     filled = columns.places | columns.attributes
+    answers = {columns.names[place]: ANSWER for place in columns.answers}
     return ImportResult(
         at.import_id,
         at.counts,
         refusals,
         examined.form.called,
         DELIMITERS[examined.form.delimiter],
-        {columns.names[place]: field for field, place in filled.items()},
+        answers | {columns.names[place]: field for field, place in filled.items()},
         columns.left_out,
         resumed_at,
     )

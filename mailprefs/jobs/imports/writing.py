@@ -51,6 +51,8 @@ KNOWN: Final = (
 )
 """The columns of ``recipients`` in ``deciding.Known``; all but the id may change."""
 SUBSCRIPTION: Final = ("recipient_id", "topic_id", "state", "source", "since", "policy_version_id")
+METHOD: Final = "file"
+"""How the ledger says that an imported choice was expressed."""
 SUPPRESSION: Final = ("address_hash", "address_key_id", "scope", "reason", "source", "created_at")
 
 
@@ -112,9 +114,8 @@ def write(session: Session, store: Store, changes: Changes, batch: Batch, proof:
         (choice.recipient_id or new[choice.address_hash], choice.old, choice.new)
         for choice in changes.choices
     ]
-    said = {(old, state): _said(old, state, batch, proof) for _, old, state in chosen}
-    entries = [Entry(number, *said[old, state]) for number, old, state in chosen]
-    append(session, entries, now=batch.now)
+    left = [recipient_id or new[address_hash] for address_hash, recipient_id in changes.left]
+    append(session, _entries(chosen, left, batch, proof), now=batch.now)
     store.add_recipients(ids, changes.added, batch)
     store.update_recipients(changes.updated)
     if added := [(number, state.value) for number, old, state in chosen if old is None]:
@@ -157,19 +158,36 @@ def _document(attributes: tuple[tuple[str, str], ...]) -> str:
     return "{" + ", ".join([f'"{name}": {_quoted(value)}' for name, value in attributes]) + "}"
 
 
+def _entries(
+    chosen: Sequence[tuple[int, SubscriptionState | None, SubscriptionState]],
+    left: Sequence[int],
+    batch: Batch,
+    proof: Proof,
+) -> list[Entry]:
+    """Give the ledger entries of a slice: of each topic's choice, and of ending all promotions."""
+    said = {
+        (old, state): _said(batch.topic_id, old, state, batch, proof) for _, old, state in chosen
+    }
+    entries = [Entry(number, *said[old, state]) for number, old, state in chosen]
+    if left:
+        withdrawn = _said(None, None, Choice.WITHDRAWN, batch, proof)
+        entries += [Entry(number, *withdrawn) for number in left]
+    return entries
+
+
 def _said(
-    old: SubscriptionState | None, new: SubscriptionState, batch: Batch, proof: Proof
+    topic_id: int | None, old: str | None, new: str, batch: Batch, proof: Proof
 ) -> tuple[Any, ...]:
     """Give what a ledger entry says besides whose choice it is: a slice has few different ones."""
     entry = Entry(
         recipient_id=0,
         purpose=Purpose.PROMOTIONAL_EMAIL,
-        topic_id=batch.topic_id,
+        topic_id=topic_id,
         old=old,
         new=new,
         source=Source.IMPORT,
         policy_version_id=batch.policy_version_id,
-        method="file",
+        method=METHOD,
         occurred_at=proof.occurred_at,
         actor=proof.actor,
         source_ref=proof.source_ref,

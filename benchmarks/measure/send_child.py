@@ -1,0 +1,162 @@
+"""One process of the send benchmark; it says "ready" and begins when a line comes in.
+
+send_child.py send URL SINK CAMPAIGN    sends the campaign with the service's own workers
+send_child.py bare URL SINK CAMPAIGN    builds and posts the same bodies, people in memory
+send_child.py each URL SINK CAMPAIGN    one call of the vendor's own client for each person
+
+Each prints how many seconds it took and how many people it handed over, as JSON.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from time import perf_counter
+
+from sendgrid import SendGridAPIClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from mailprefs.db.database import Database
+from mailprefs.deliveries.contents import Contents
+from mailprefs.jobs.dispatch import Office, Workers
+from mailprefs.links import Links
+from mailprefs.policy import TrackingMode
+from mailprefs.rendering.content import Content
+from mailprefs.rendering.person import Origin, Person, mailing, personalise
+from mailprefs.schema.campaigns import Campaign, CampaignState
+from mailprefs.schema.campaigns import Content as ContentRow
+from mailprefs.schema.people import Recipient, Sender, Topic
+from mailprefs.settings import Settings
+from mailprefs.vendor import bodies
+from mailprefs.vendor.message import Mailing, Verdict
+from mailprefs.vendor.sendgrid import SendGrid
+
+KEY = "SG.a-key-of-nobody.used-by-a-benchmark-on-loopback-only"
+SECRET = bytes(range(64))
+BATCH = 500
+_LOOK_SECONDS = 0.01
+
+
+class Place:
+    """A database with a campaign, and a sink to send it to."""
+
+    def __init__(self, url: str, sink: str, campaign_id: int) -> None:
+        """Open the database at *url*."""
+        self.db = Database(url)
+        self.sink = sink
+        self.campaign_id = campaign_id
+        self.links = Links([SECRET])
+
+    def send(self) -> int:
+        """Send with the service's own workers, from due to finished; give how many people."""
+        settings = Settings(sendgrid_host=self.sink, batch_size=BATCH)
+        vendor = SendGrid(KEY, self.sink)
+        workers = Workers(Office(db=self.db, vendor=vendor, links=self.links, settings=settings))
+        workers.start()
+        while not self._is_finished():
+            time.sleep(_LOOK_SECONDS)
+        workers.stop()
+        with self.db.reading() as session:
+            return session.get_one(Campaign, self.campaign_id).frozen
+
+    def bare(self) -> tuple[float, int]:
+        """Build and post the same bodies; give the seconds and how many people."""
+        content, origin, people = self._all()
+        vendor = SendGrid(KEY, self.sink)
+        began = wait_for_the_start()
+        personal = personalise(content, origin)
+        for number, start in enumerate(range(0, len(people), BATCH), start=1):
+            batch = [personal(person) for person in people[start : start + BATCH]]
+            outcome = vendor.hand_over(mailing(content, origin, batch, attempt=f"{number:x}"))
+            if outcome.verdict is not Verdict.ACCEPTED:
+                raise SystemExit(outcome.reason)
+        return perf_counter() - began, len(people)
+
+    def each(self, most: int = 2_000) -> tuple[float, int]:
+        """Send one request for each person with the vendor's own client."""
+        content, origin, people = self._all()
+        client = SendGridAPIClient(KEY, host=self.sink)
+        began = wait_for_the_start()
+        personal = personalise(content, origin)
+        for person in people[:most]:
+            one = mailing(content, origin, [personal(person)], attempt="1")
+            answer = client.send(bodies.request(one))
+            if answer.status_code != 202:
+                raise SystemExit(str(answer.status_code))
+        return perf_counter() - began, min(most, len(people))
+
+    def _is_finished(self) -> bool:
+        with self.db.reading() as session:
+            state = session.scalar(select(Campaign.state).where(Campaign.id == self.campaign_id))
+        return state is CampaignState.FINISHED
+
+    def _all(self) -> tuple[Content, Origin, list[Person]]:
+        """Read everybody into memory, as the claims would read them."""
+        with self.db.reading() as session:
+            campaign = session.get_one(Campaign, self.campaign_id)
+            row = session.scalars(
+                select(ContentRow.id).where(ContentRow.campaign_id == campaign.id)
+            ).one()
+            content = Contents().get(session, row)
+            origin = self._origin(session, campaign)
+            people = list(_people(session, campaign.id))
+        return content, origin, people
+
+    def _origin(self, session: Session, campaign: Campaign) -> Origin:
+        topic = session.get_one(Topic, campaign.topic_id)
+        sender = session.get_one(Sender, topic.sender_id)
+        return Origin(
+            links=self.links,
+            base_url=sender.base_url,
+            campaign_id=campaign.id,
+            topic_id=topic.id,
+            topic_slug=topic.slug,
+            topic_name=topic.name,
+            from_address=sender.from_address,
+            from_name=sender.name,
+            reply_to=sender.reply_to,
+        )
+
+
+def wait_for_the_start() -> float:
+    """Say that everything is ready, wait for the line, and give the time."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+    return perf_counter()
+
+
+def _people(session: Session, campaign_id: int) -> Iterable[Person]:
+    rows = session.execute(
+        select(Recipient.id, Recipient.address, Recipient.first_name, Recipient.last_name).order_by(
+            Recipient.id
+        )
+    )
+    for ordinal, (recipient_id, address, first, last) in enumerate(rows, start=1):
+        yield Person(
+            recipient_id,
+            address,
+            first or "",
+            last or "",
+            {},
+            "",
+            campaign_id << 32 | ordinal,
+            TrackingMode.INDIVIDUAL,
+        )
+
+
+def main(role: str, url: str, sink: str, campaign_id: int) -> dict[str, float]:
+    """Do one role; give what it measured."""
+    place = Place(url, sink, campaign_id)
+    if role == "send":
+        began = wait_for_the_start()
+        people = place.send()
+        return {"seconds": perf_counter() - began, "people": people}
+    seconds, people = place.bare() if role == "bare" else place.each()
+    return {"seconds": seconds, "people": people}
+
+
+if __name__ == "__main__":
+    logging.disable()
+    print(json.dumps(main(*sys.argv[1:4], int(sys.argv[4]))))

@@ -1,0 +1,279 @@
+"""How fast a campaign leaves the house, from due to finished, every person accounted for.
+
+The limit builds and posts the same bodies through the same adapter, with no database: its people
+are in memory before it begins. The campaign is frozen, claimed in batches of 500 with everybody
+asked about again, built, posted, and recorded, with one process and with two. And against the way
+that the vendor's client suggests: one call for each person. All post to a sink on this machine.
+
+    benchmarks/send.py [--quick] [--people N] [--repeat N]
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from sqlalchemy import insert, select
+
+from benchmarks.measure.installation import HASHER, TOPIC, prepare
+from benchmarks.measure.postgresql import fresh_database, postgresql
+from benchmarks.measure.runs import interleaved, options, ratio, report, say
+from mailprefs.db.database import Database
+from mailprefs.deliveries.counts import counts
+from mailprefs.policy import AddressOrigin, Choice, Source, SubscriptionState
+from mailprefs.rendering.composing import Source as Written
+from mailprefs.rendering.composing import compose
+from mailprefs.rendering.letterhead import Letterhead
+from mailprefs.schema.campaigns import Campaign, CampaignState, Content, SourceFormat
+from mailprefs.schema.choices import PolicyVersion
+from mailprefs.schema.people import Recipient, Sender, Subscription, Topic
+
+FLOORS = {"sqlite_1": 0.45, "postgres_1": 0.20, "per_recipient": 40.0}
+_CHILD = Path(__file__).with_name("measure") / "send_child.py"
+_SINK = Path(__file__).with_name("measure") / "sink.py"
+_CHUNK = 10_000
+_FIRST = ("Anna", "Jürgen", "María", "Zoë", "Łukasz", "Ida", "Noor", "Emma", "Søren", "Chloé")
+_LAST = ("Müller", "O'Neill", "Garcia", "Nowak", "van Dijk", "Rossi", "Lindqvist", "Dupont")
+BODY = """# What is new in spring
+
+Hello {{ first_name | "there" }},
+
+%s
+
+## Three things to try
+
+- Sort your shelves by what you reach for.
+- Keep one drawer empty, for what comes.
+- Write down what you lend, and to whom.
+
+[Read more on our page](https://www.example.com/spring)
+
+%s
+""" % ("Spring is here, and with it the catalogue that you asked for. " * 8, "We wish you well. " * 6)
+
+
+class Installation:
+    """A database full of subscribers, to which one campaign after another is sent."""
+
+    def __init__(self, name: str, url: str, people: int) -> None:
+        """Fill the empty database at *url* with so many *people*."""
+        self.name = name
+        self.url = url
+        self._people = people
+        prepare(url)
+        self._db = Database(url)
+        self._fill()
+
+    def make_campaign(self) -> int:
+        """Store a campaign to everybody that is due now; give its id."""
+        now = datetime.now(UTC)
+        with self._db.transaction() as session:
+            topic = session.scalars(select(Topic).where(Topic.slug == TOPIC)).one()
+            sender = session.get_one(Sender, topic.sender_id)
+            campaign = Campaign(
+                topic_id=topic.id,
+                message_class=topic.message_class,
+                name="Spring",
+                state=CampaignState.SCHEDULED,
+                standing=False,
+                revision=1,
+                report_zone="UTC",
+                created_at=now,
+                due_at=now,
+                frozen_to=0,
+                chosen=0,
+                frozen=0,
+            )
+            session.add(campaign)
+            session.flush()
+            session.add(_content(campaign, topic, sender, now))
+            return campaign.id
+
+    def check(self, campaign_id: int) -> None:
+        """Stop unless everybody of the campaign was sent."""
+        with self._db.reading() as session:
+            found = counts(session, campaign_id)
+        if found.sent != self._people or not found.adds_up:
+            raise SystemExit(f"The numbers don't add up: {found}")
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def _fill(self) -> None:
+        now = datetime.now(UTC)
+        for start in range(0, self._people, _CHUNK):
+            numbers = range(start + 1, min(start + _CHUNK, self._people) + 1)
+            with self._db.transaction() as session:
+                topic_id = session.scalars(select(Topic.id).where(Topic.slug == TOPIC)).one()
+                policy_id = session.scalars(select(PolicyVersion.id)).one()
+                session.execute(insert(Recipient), [_person(number, now) for number in numbers])
+                session.execute(
+                    insert(Subscription),
+                    [
+                        {
+                            "recipient_id": number,
+                            "topic_id": topic_id,
+                            "state": SubscriptionState.SUBSCRIBED,
+                            "source": Source.IMPORT,
+                            "since": now,
+                            "policy_version_id": policy_id,
+                        }
+                        for number in numbers
+                    ],
+                )
+
+
+def _person(number: int, now: datetime) -> dict[str, object]:
+    first = _FIRST[number % len(_FIRST)]
+    address = f"person{number}@mail{number % 997}.example.org"
+    return {
+        "id": number,
+        "address": address,
+        "address_hash": HASHER.hash(address),
+        "address_key_id": HASHER.key_id,
+        "address_origin": AddressOrigin.IMPORTED,
+        "first_name": first,
+        "last_name": _LAST[number % len(_LAST)],
+        "attributes": {"plan": "pro" if number % 3 else "free"},
+        "region": ("US", "DE", "FR", None)[number % 4],
+        "open_tracking": Choice.GRANTED if number % 2 else Choice.UNKNOWN,
+        "created_at": now,
+    }
+
+
+def _content(campaign: Campaign, topic: Topic, sender: Sender, now: datetime) -> Content:
+    letterhead = Letterhead(
+        message_class=topic.message_class,
+        sender_name=sender.name,
+        topic_name=topic.name,
+        postal_address=sender.postal_address,
+        policy_url=f"{sender.base_url}/policy",
+        contact=sender.reply_to,
+    )
+    composed = compose(Written("What is new in spring", BODY), letterhead)
+    return Content(
+        campaign_id=campaign.id,
+        revision=campaign.revision,
+        language="en",
+        variant="",
+        format=SourceFormat.MARKDOWN,
+        subject_source="What is new in spring",
+        body_source=BODY,
+        subject=composed.subject,
+        text=composed.text,
+        html=composed.html,
+        tags=composed.document(),
+        sha256=bytes(32),
+        created_at=now,
+    )
+
+
+@contextmanager
+def sink() -> Iterator[str]:
+    """Run the sink; give its URL."""
+    running = subprocess.Popen(
+        [sys.executable, str(_SINK)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None  # noqa: S101 - it was asked for
+    port = int(running.stdout.readline())
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        told, _ = running.communicate()
+        say(f"The sink took {told.strip()}")
+
+
+def together(role: str, processes: int, *arguments: str) -> tuple[float, int]:
+    """Run processes of one role from one signal; give the seconds to the last one's end, people."""
+    children = [
+        subprocess.Popen(
+            [sys.executable, str(_CHILD), role, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(processes)
+    ]
+    for child in children:
+        assert child.stdout is not None  # noqa: S101 - it was asked for
+        if child.stdout.readline() != "ready\n":
+            raise SystemExit(f"A process of the role {role} broke.")
+    for child in children:
+        assert child.stdin is not None  # noqa: S101 - it was asked for
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    told = [json.loads(child.communicate()[0]) for child in children]
+    return max(float(one["seconds"]) for one in told), int(told[0]["people"])
+
+
+def measure(place: Installation, vendor: str, repeat: int) -> tuple[dict[str, float], float]:
+    """Send with one and two processes against the bare limit; give the ratios and our rate."""
+    limit = str(place.make_campaign())
+    rates = []
+
+    def sent(processes: int) -> float:
+        campaign_id = place.make_campaign()
+        seconds, people = together("send", processes, place.url, vendor, str(campaign_id))
+        place.check(campaign_id)
+        if processes == 1:
+            rates.append(people / seconds)
+        return seconds
+
+    say(f"{place.name}: a campaign against the same bodies without a database")
+    seconds = interleaved(
+        {
+            "no database": lambda: together("bare", 1, place.url, vendor, limit)[0],
+            "1 process": lambda: sent(1),
+            "2 processes": lambda: sent(2),
+        },
+        repeat=repeat,
+    )
+    ratios = {
+        f"{place.name}_{n}": ratio(seconds, limit="no database", ours=name)
+        for n, name in ((1, "1 process"), (2, "2 processes"))
+    }
+    return ratios, median(rates)
+
+
+def main() -> int:
+    """Measure both databases; give 1 if a limit is missed."""
+    parser = options("Measure campaigns.")
+    parser.add_argument("--people", type=int, help="subscribers (200,000; quick: 10,000)")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each variant (3)")
+    chosen = parser.parse_args()
+    people = chosen.people or (10_000 if chosen.quick else 200_000)
+    ratios: dict[str, float] = {}
+    figures = {"people": float(people)}
+    with tempfile.TemporaryDirectory(prefix="mailprefs-send-") as name, sink() as vendor:
+        folder = Path(name)
+        sqlite = Installation("sqlite", f"sqlite:///{folder / 'mailprefs.db'}", people)
+        found, figures["sqlite_per_second"] = measure(sqlite, vendor, chosen.repeat)
+        ratios |= found
+        limit = str(sqlite.make_campaign())
+        each = [together("each", 1, sqlite.url, vendor, limit) for _ in range(chosen.repeat)]
+        figures["each_per_second"] = median(n / seconds for seconds, n in each)
+        sqlite.close()
+        with postgresql(folder / "pg") as server:
+            postgres = Installation("postgres", fresh_database(server, "sending"), people)
+            found, figures["postgres_per_second"] = measure(postgres, vendor, chosen.repeat)
+            ratios |= found
+            postgres.close()
+    ratios["per_recipient"] = round(figures["sqlite_per_second"] / figures["each_per_second"], 1)
+    figures = {key: round(value) for key, value in figures.items()}
+    missed = [
+        f"{name} reaches {ratios[name]}, and the floor is {floor}."
+        for name, floor in FLOORS.items()
+        if ratios[name] < floor
+    ]
+    return report("send", ratios, figures, missed=missed, is_quick=chosen.quick)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
