@@ -45,7 +45,17 @@ def create_app(parts: Parts) -> "Flask":
     """
     from flask import Flask
 
-    from mailprefs.web import access, auth, current, errors, headers, pages, request_log
+    from mailprefs.web import (
+        access,
+        auth,
+        current,
+        errors,
+        fresh_links,
+        headers,
+        pages,
+        request_log,
+        tokens,
+    )
     from mailprefs.web.pixel import ENDPOINT, PixelFirst
 
     app = Flask(
@@ -55,10 +65,10 @@ def create_app(parts: Parts) -> "Flask":
         template_folder=str(templates_dir()),
     )
     app.config.from_mapping(_configuration(parts))
-    # A redirect would lose a one-click POST (RFC 8058 section 3.1); "//u/..." is read as it is.
-    app.url_map.merge_slashes = False
+    tokens.install(app)
     current.install(app, parts)
     untouched = frozenset({ENDPOINT})
+    fresh_links.install(app, parts)
     pages.install(app, parts.settings)
     headers.install(app, parts.settings, untouched=untouched)
     request_log.install(app, untouched=untouched | {"static", "health.healthz"})
@@ -72,9 +82,12 @@ def create_app(parts: Parts) -> "Flask":
 
 def _routes(app: "Flask") -> None:
     """Register every blueprint: recipients' first, then those behind a sign-in or a key."""
-    from mailprefs.web import health, pixel, policy
+    from mailprefs.web import fresh_links, health, pixel, policy, preferences, unsubscribe
+    from mailprefs.web.api import routes as api
+    from mailprefs.web.staff import pages as staff_pages
 
-    for module in (pixel, policy, health):
+    recipients = (pixel, unsubscribe, preferences, fresh_links, policy, health)
+    for module in (*recipients, staff_pages, api):
         app.register_blueprint(module.routes)
 
 

@@ -120,7 +120,7 @@ class PixelFirst:
         return self.behind(environ, start_response)
 
 
-@routes.get(f"{OPEN_PREFIX}<path:token>")
+@routes.get(f"{OPEN_PREFIX}<token:token>")
 def show(token: str) -> Response:
     """Answer as ``PixelFirst`` does; HEAD and OPTIONS record nothing."""
     del token

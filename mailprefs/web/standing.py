@@ -1,65 +1,78 @@
-"""What a recipient's page shows of one person: a masked address, topics, and choices; no more."""
+"""What a recipient's page shows of one person: a masked address, topics and choices, no more."""
 
-from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from mailprefs import recipients, subscriptions, suppressions
-from mailprefs.addresses import mask
+from mailprefs import consent, preferences, recipients
+from mailprefs.consent import Shown
 from mailprefs.policy import (
-    MessageClass,
-    SubscriptionState,
-    TrackingBasis,
+    Purpose,
+    SuppressionReason,
     TrackingMode,
     tracking_basis,
     tracking_mode,
 )
-from mailprefs.schema.people import Recipient, Sender, Topic
+from mailprefs.preferences import TopicShown
+from mailprefs.schema.people import Sender, Topic
+from mailprefs.settings import Settings
+from mailprefs.web.pages import LANGUAGE
 
-
-class TopicShown(NamedTuple):
-    """A topic as a person reads it, and whether its messages come."""
-
-    id: int
-    slug: str
-    name: str
-    description: str
-    is_on: bool
+# A person's own no is shown with the topics; these are not for the person to lift.
+_HELD_BACK = {
+    SuppressionReason.COMPLAINED: "a message to you was marked as spam",
+    SuppressionReason.HARD_BOUNCE: "your mailbox didn’t accept our mail",
+    SuppressionReason.INVALID: "your mailbox didn’t accept our mail",
+}
 
 
 class Standing(NamedTuple):
-    """Where one person stands."""
+    """Where one person stands, in the words of a page."""
 
     recipient_id: int
     masked: str
-    promotional: Sequence[TopicShown]
-    administrative: Sequence[TopicShown]
+    topics: tuple[TopicShown, ...]
+    notices: tuple[TopicShown, ...]
+    ended: tuple[TopicShown, ...]
+    has_left: bool
+    undo_until: datetime | None
     is_measured: bool
+    held_back_because: str | None
 
     @property
     def gets_promotional(self) -> bool:
-        """Tell whether any promotional mail may come."""
-        return any(topic.is_on for topic in self.promotional)
+        """Tell whether any promotional mail comes."""
+        return any(topic.is_on for topic in self.topics)
 
 
-def of(session: Session, recipient_id: int, unknown_region: TrackingBasis) -> Standing | None:
+def of(
+    session: Session, recipient_id: int, settings: Settings, *, now: datetime
+) -> Standing | None:
     """Give where a person stands; None for somebody who is unknown or erased."""
     person = recipients.by_id(session, recipient_id)
     if person is None:
         return None
-    topics = _topics(session, person)
-    basis = tracking_basis(person.region, unknown_region)
+    current = preferences.current(session, recipient_id)
+    basis = tracking_basis(person.region, settings.unknown_region_basis)
     mode = tracking_mode(
-        person.open_tracking, basis, ceiling=TrackingMode.INDIVIDUAL, unasked=TrackingMode.OFF
+        current.tracking, basis, ceiling=TrackingMode.INDIVIDUAL, unasked=TrackingMode.OFF
     )
+    has_left = current.promotional.is_no or bool(current.ended)
+    until = current.left_at + timedelta(seconds=settings.undo_window) if current.left_at else None
     return Standing(
-        recipient_id=person.id,
-        masked=mask(person.address),
-        promotional=topics[MessageClass.PROMOTIONAL],
-        administrative=topics[MessageClass.ADMINISTRATIVE],
+        recipient_id=recipient_id,
+        masked=current.masked_address,
+        topics=current.topics,
+        notices=tuple(topic for topic in current.notices if topic.is_on),
+        ended=tuple(topic for topic in current.topics if topic.id in current.ended),
+        has_left=has_left,
+        undo_until=until if has_left and until and now <= until else None,
         is_measured=mode is TrackingMode.INDIVIDUAL,
+        held_back_because=next(
+            (_HELD_BACK[one.reason] for one in current.held_back if one.reason in _HELD_BACK), None
+        ),
     )
 
 
@@ -70,19 +83,12 @@ def sender_name(session: Session, topic_id: int) -> str | None:
     )
 
 
-def _topics(session: Session, person: Recipient) -> dict[MessageClass, list[TopicShown]]:
-    """Give every topic by class; administrative ones come whatever is chosen."""
-    held_back = bool(suppressions.of(session, person.address_hash))
-    standings = subscriptions.standings(session, person.id)
-    topics: dict[MessageClass, list[TopicShown]] = {kind: [] for kind in MessageClass}
-    for topic in subscriptions.topics(session):
-        standing = standings.get(topic.id)
-        is_on = topic.message_class is MessageClass.ADMINISTRATIVE or (
-            standing is not None
-            and standing.state is SubscriptionState.SUBSCRIBED
-            and not held_back
-        )
-        topics[topic.message_class].append(
-            TopicShown(topic.id, topic.slug, topic.name, topic.description, is_on)
-        )
-    return topics
+def topic_name(session: Session, topic_id: int) -> str | None:
+    """Give what a topic is called; None for an unknown one."""
+    return session.scalar(select(Topic.name).where(Topic.id == topic_id))
+
+
+def shown(session: Session, purpose: Purpose, text: str) -> Shown:
+    """Keep the words that stood beside a control, as proof of what was chosen by it."""
+    consent.lock(session)  # lock order: gate, ledger head, rows
+    return consent.wording(session, purpose, LANGUAGE, text)

@@ -11,11 +11,22 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
+from mailprefs import preferences
 from mailprefs.app import build, create_app
 from mailprefs.db.database import Database
+from mailprefs.policy import MessageClass
 from mailprefs.settings import Environment, Settings
 from mailprefs.vendor.message import Mailing, Outcome, Verdict
 from mailprefs.web.parts import Parts
+from tests.factories import (
+    make_campaign,
+    make_policy,
+    make_recipient,
+    make_sender,
+    make_sent,
+    make_topic,
+    subscribe,
+)
 
 TOKEN_KEY = sha256(b"the token key of links that lead nowhere").hexdigest()
 ADDRESS_KEY = sha256(b"the address key of people who don't exist").hexdigest()
@@ -79,3 +90,48 @@ def app(parts: Parts) -> Flask:
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Somebody who subscribed to two topics and got a message of the first."""
+
+    id: int
+    address: str
+    topic_id: int
+    other_topic_id: int
+    delivery_id: int
+
+
+@pytest.fixture
+def reader(parts: Parts) -> Reader:
+    with parts.db.transaction() as session:
+        make_policy(session)
+        sender = make_sender(session, name="Harbour Books")
+        first = make_topic(session, "newsletter", sender_id=sender.id)
+        second = make_topic(session, "events", sender_id=sender.id)
+        make_topic(session, "offers", sender_id=sender.id)
+        make_topic(session, "account", MessageClass.ADMINISTRATIVE, name="Your account")
+        person = make_recipient(session, "jane.doe@example.com", hasher=parts.hasher)
+        subscribe(session, person, first)
+        subscribe(session, person, second)
+        campaign = make_campaign(session, first)
+        (delivery_id,) = make_sent(session, campaign, [person])
+        return Reader(person.id, person.address, first.id, second.id, delivery_id)
+
+
+@pytest.fixture
+def unsubscribe_path(parts: Parts, reader: Reader) -> str:
+    return parts.links.unsubscribe_path(reader.id, reader.topic_id, reader.delivery_id)
+
+
+@pytest.fixture
+def preferences_path(parts: Parts, reader: Reader) -> str:
+    return parts.links.preferences_path(reader.id, reader.delivery_id)
+
+
+def subscribed(db: Database, reader: Reader) -> set[str]:
+    """Give the short names of the topics that the reader gets."""
+    with db.reading() as session:
+        current = preferences.current(session, reader.id)
+    return {topic.slug for topic in current.topics if topic.is_on}

@@ -20,6 +20,12 @@ from mailprefs.web import access
 from mailprefs.web.parts import Parts
 
 
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """Run on one database: nothing here depends on which."""
+    return sqlite_url
+
+
 @pytest.mark.parametrize("name", ["token_keys", "address_key"])
 @pytest.mark.parametrize("value", ["", "short", "change-me-" * 8, "0" * 64, "not base64 at all !"])
 def test_a_key_that_could_be_guessed_stops_the_start(

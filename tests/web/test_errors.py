@@ -14,6 +14,12 @@ from mailprefs.web.errors import STATUS
 SECRETS = ("person@example.com", "/u/SECRETTOKEN", "203.0.113.9")
 
 
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """Run on one database: nothing here depends on which."""
+    return sqlite_url
+
+
 def every_class(root: type[MailprefsError] = MailprefsError) -> list[type[MailprefsError]]:
     return [root] + [found for kind in root.__subclasses__() for found in every_class(kind)]
 

@@ -12,6 +12,12 @@ from mailprefs.web.parts import Parts
 PAGES = ["/policy", "/healthz", "/robots.txt", "/nowhere", "/static/mailprefs.css"]
 
 
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """Run on one database: nothing here depends on which."""
+    return sqlite_url
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_no_page_runs_a_script_or_loads_anything_from_elsewhere(
     client: FlaskClient, path: str

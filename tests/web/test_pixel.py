@@ -34,6 +34,12 @@ OUTLOOK = (
 DELIVERY = (7 << 32) + 3
 
 
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """Run on one database: nothing here depends on which."""
+    return sqlite_url
+
+
 def hits(parts: Parts) -> list[Record]:
     found: list[Record] = []
     for segment in spool.segments(parts.settings.spool_dir):

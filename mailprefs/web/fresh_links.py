@@ -1,0 +1,90 @@
+"""A fresh link to one's preferences, mailed to whoever has the address, and told to nobody else.
+
+The answer is the same for an address that we know and for one that we don't. One message an hour
+goes to an address at most, however often and by whomever it is asked for.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from flask import Blueprint, Flask, Response, current_app, make_response, render_template, request
+from sqlalchemy.orm import Session
+
+from mailprefs import recipients
+from mailprefs.errors import BadAddress
+from mailprefs.web.current import here
+from mailprefs.web.parts import Parts
+from mailprefs.web.visitors import Allowance, visitor
+
+TEMPLATE: Final = "fresh_link"
+MOST: Final = 20
+"""How often one visitor may ask within WINDOW."""
+WINDOW: Final = timedelta(hours=1)
+
+_EXTENSION: Final = "mailprefs_fresh_links"
+_SENT: Final = (
+    "If the address is one that we write to, a fresh link is on its way to it. It may take a few "
+    "minutes; please look in the spam folder, too."
+)
+_TOO_OFTEN: Final = "There were many requests from where you are. Please try again in an hour."
+
+routes = Blueprint("fresh_links", __name__)
+
+
+def install(app: Flask, parts: Parts) -> None:
+    """Count requests of *app*'s visitors from now on, in this process."""
+    app.extensions[_EXTENSION] = Allowance(MOST, WINDOW, parts.clock)
+
+
+@routes.get("/fresh-link")
+def ask() -> Response:
+    """Show the form."""
+    sentence = "Enter your address, and we mail you a link to your e-mail choices."
+    return _page("Your e-mail choices", sentence, shows_form=True)
+
+
+@routes.post("/fresh-link")
+def send() -> Response:
+    """Queue one message, if the address is known; say the same if it isn't.
+
+    :raises StoreUnavailable: when it could not be queued.
+    """
+    parts = here()
+    allowance: Allowance = current_app.extensions[_EXTENSION]
+    if not allowance.take(visitor(request.environ, parts.settings)):
+        response = _page("A little too often", _TOO_OFTEN, shows_form=False)
+        response.status_code = 429
+        return response
+    try:
+        with parts.db.transaction() as session:
+            _queue(session, parts, request.form.get("address", ""), parts.clock())
+    except BadAddress as error:
+        response = _page("Please check the address", str(error), shows_form=True)
+        response.status_code = 400
+        return response
+    return _page("Look into your mailbox", _SENT, shows_form=False)
+
+
+def _queue(session: Session, parts: Parts, address: str, now: datetime) -> None:
+    """Queue the message, unless nobody has the address or it was sent within this hour."""
+    person = recipients.find(session, parts.hasher, address)
+    if person is None:
+        return
+    from mailprefs.deliveries import single  # noqa: PLC0415
+
+    single.queue(
+        session,
+        TEMPLATE,
+        person.id,
+        {},
+        f"{TEMPLATE}:{person.id}:{now:%Y%m%d%H}",
+        now=now,
+    )
+
+
+def _page(heading: str, sentence: str, *, shows_form: bool) -> Response:
+    return make_response(
+        render_template(
+            "public/fresh_link.html", heading=heading, sentence=sentence, shows_form=shows_form
+        )
+    )
