@@ -117,11 +117,12 @@ def listed(session: Session, *, now: datetime, limit: int = 100) -> list[Overvie
 
 
 def _overview(session: Session, campaign: Campaign, topic: str, now: datetime) -> Overview:
-    mailbox = session.execute(
+    rows = session.execute(
         select(MailboxTotal.event, MailboxTotal.n)
         .where(MailboxTotal.campaign_id == campaign.id)
         .order_by(MailboxTotal.event)
     )
+    mailbox: dict[str, int] = dict(rows.all())
     return Overview(
         id=campaign.id,
         name=campaign.name,
@@ -136,6 +137,6 @@ def _overview(session: Session, campaign: Campaign, topic: str, now: datetime) -
         approved=campaign.approved_at is not None,
         paused_reason=campaign.paused_reason,
         counts=counts(session, campaign.id),
-        mailbox=dict(mailbox.tuples().all()),
+        mailbox=mailbox,
         stall=stall(session, campaign.id, now=now),
     )
