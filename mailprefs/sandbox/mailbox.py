@@ -143,14 +143,14 @@ class Mailbox:
     """The mail of one sandbox; safe to share between threads."""
 
     def __init__(self, path: Path | None, keep: int) -> None:
-        self._temporary = None if path else tempfile.TemporaryDirectory(prefix="mailprefs-sandbox-")
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        if path is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="mailprefs-sandbox-")
+            path = Path(self._temporary.name) / "mail.sqlite"
         self._most = keep
         self._lock = threading.Lock()
         self._store = sqlite3.connect(
-            path or Path(self._temporary.name) / "mail.sqlite",  # type: ignore[union-attr]
-            check_same_thread=False,
-            isolation_level=None,
-            timeout=30,
+            path, check_same_thread=False, isolation_level=None, timeout=30
         )
         self._store.create_function("holds", 2, _holds, deterministic=True)
         with self._lock, closing(self._store.cursor()) as cursor:

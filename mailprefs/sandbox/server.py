@@ -34,6 +34,8 @@ _Address = Any
 HOST = "127.0.0.1"
 """The only address that a sandbox listens on."""
 LONGEST_IDLE = 75.0
+# Whoever started the sandbox reads these lines from a pipe, and waits for them.
+_say = partial(print, flush=True)
 
 
 class _Requests(WSGIRequestHandler):
@@ -190,7 +192,7 @@ def serve(
     store: Path | None = None,
     webhook: str | None = None,
     key_file: Path | None = None,
-    tell: Callable[[str], object] = partial(print, flush=True),
+    tell: Callable[[str], object] = _say,
 ) -> None:
     """Run a sandbox on *port* of this machine until it is interrupted.
 

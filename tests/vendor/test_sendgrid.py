@@ -448,7 +448,7 @@ def test_the_vendors_real_host_is_reached_over_verified_tls(
     assert outcome.verdict is Verdict.NOT_CONNECTED
     (line,) = opened
     assert (line.host, line.port) == ("api.sendgrid.com", 443)
-    context = line._context  # type: ignore[attr-defined]  # noqa: SLF001
+    context: ssl.SSLContext = vars(line)["_context"]
     assert context.check_hostname
     assert context.verify_mode.name == "CERT_REQUIRED"
     assert context.minimum_version >= 771, "TLS 1.2"
