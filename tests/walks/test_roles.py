@@ -1,0 +1,185 @@
+"""Every staff page and API route against every role: who gets in is written down here, once more.
+
+A new route fails until it stands in the table; a route that lets more people in than it says, or
+fewer, fails too.
+"""
+
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from pydantic import SecretStr
+
+from mailprefs.app import build, create_app
+from mailprefs.policy import Role
+from mailprefs.settings import Settings
+from mailprefs.web.parts import Parts
+from tests.snapshots import snapshot
+from tests.web.conftest import ADDRESS_KEY, TOKEN_KEY, NoVendor
+from tests.web.staff.browsing import BASE, Browser
+
+NOBODY_ELSE: frozenset[Role] = frozenset()
+ALL_STAFF = frozenset(Role)
+WRITES = frozenset({Role.DRAFT})
+SENDS = frozenset({Role.SEND})
+APPROVES = frozenset({Role.APPROVE})
+SEES_PEOPLE = frozenset({Role.SEND, Role.PRIVACY, Role.ADMIN})
+READS_NUMBERS = frozenset({Role.DRAFT, Role.SEND, Role.APPROVE, Role.ANALYSE, Role.ADMIN})
+RUNS_STAFF = frozenset({Role.ADMIN})
+READS_AUDIT = frozenset({Role.PRIVACY, Role.ADMIN})
+
+DOORS = {
+    ("GET", "/staff/sign-in"),
+    ("POST", "/staff/sign-in"),
+    ("GET", "/staff/sign-in/<token>"),
+    ("POST", "/staff/sign-in/<token>"),
+}
+# Open to all staff, also to somebody who has no role yet.
+FOR_ALL = {
+    ("GET", "/staff/"),
+    ("GET", "/staff/account"),
+    ("POST", "/staff/account/password"),
+    ("POST", "/staff/sign-out"),
+    ("GET", "/staff/campaigns"),
+    ("GET", "/staff/campaigns/rows"),
+    ("GET", "/staff/campaigns/<int:campaign_id>"),
+    ("GET", "/staff/campaigns/<int:campaign_id>/progress"),
+    ("GET", "/staff/campaigns/<int:campaign_id>/preview"),
+    ("GET", "/staff/topics"),
+}
+FOR_SOME = {
+    ("GET", "/staff/campaigns/new"): WRITES,
+    ("POST", "/staff/campaigns/new"): WRITES,
+    ("GET", "/staff/campaigns/<int:campaign_id>/edit"): WRITES,
+    ("POST", "/staff/campaigns/<int:campaign_id>/edit"): WRITES,
+    ("POST", "/staff/campaigns/<int:campaign_id>/test"): WRITES,
+    ("POST", "/staff/campaigns/<int:campaign_id>/preview"): WRITES | SENDS | APPROVES,
+    ("GET", "/staff/campaigns/<int:campaign_id>/review"): SENDS,
+    ("POST", "/staff/campaigns/<int:campaign_id>/send"): SENDS,
+    ("POST", "/staff/campaigns/<int:campaign_id>/undo"): SENDS,
+    ("POST", "/staff/campaigns/<int:campaign_id>/pause"): SENDS,
+    ("POST", "/staff/campaigns/<int:campaign_id>/resume"): SENDS,
+    ("POST", "/staff/campaigns/<int:campaign_id>/cancel"): SENDS,
+    ("POST", "/staff/campaigns/<int:campaign_id>/approve"): APPROVES,
+    ("GET", "/staff/people"): SEES_PEOPLE,
+    ("POST", "/staff/people"): SEES_PEOPLE,
+    ("GET", "/staff/people/<int:recipient_id>"): SEES_PEOPLE,
+    ("POST", "/staff/people/<int:recipient_id>/unsubscribe"): SEES_PEOPLE,
+    ("GET", "/staff/team"): RUNS_STAFF,
+    ("POST", "/staff/team"): RUNS_STAFF,
+    ("POST", "/staff/team/<int:staff_id>/link"): RUNS_STAFF,
+    ("POST", "/staff/team/<int:staff_id>/roles"): RUNS_STAFF,
+    ("POST", "/staff/team/<int:staff_id>/close"): RUNS_STAFF,
+    ("POST", "/staff/team/<int:staff_id>/open"): RUNS_STAFF,
+    ("GET", "/staff/audit"): READS_AUDIT,
+    ("GET", "/api/campaigns"): READS_NUMBERS,
+    ("GET", "/api/campaigns/<int:campaign_id>"): READS_NUMBERS,
+    ("GET", "/api/campaigns/<int:campaign_id>/report"): READS_NUMBERS,
+}
+
+
+@pytest.fixture
+def parts(tmp_path: Path, sqlite_url: str) -> Parts:
+    """Give one installation: who may call a route doesn't hang on the kind of database."""
+    settings = Settings(
+        data_dir=tmp_path / "data",
+        database_url=sqlite_url,
+        base_url=BASE,
+        token_keys=SecretStr(TOKEN_KEY),
+        address_key=SecretStr(ADDRESS_KEY),
+    )
+    return build(settings, vendor=NoVendor())
+
+
+@pytest.fixture
+def app(parts: Parts) -> Flask:
+    return create_app(parts)
+
+
+def routes(app: Flask) -> set[tuple[str, str]]:
+    return {
+        (method, rule.rule)
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith(("/staff", "/api"))
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+def call(browser: Browser, method: str, rule: str, token: str) -> tuple[int, str]:
+    """Call a route with number 9, which nothing has; give its status and where it leads."""
+    path = "/".join("9" if part.startswith("<") else part for part in rule.split("/"))
+    data = {"csrf_token": token} if method == "POST" else None
+    response = browser.client.open(path, method=method, base_url=BASE, data=data)
+    return response.status_code, response.headers.get("Location", "")
+
+
+def test_every_staff_and_api_route_stands_in_the_table_once(app: Flask) -> None:
+    assert routes(app) == DOORS | FOR_ALL | set(FOR_SOME)
+    assert len(routes(app)) == len(DOORS) + len(FOR_ALL) + len(FOR_SOME)
+
+
+def test_whoever_is_not_signed_in_gets_no_further_than_the_doors(
+    app: Flask,
+    parts: Parts,
+) -> None:
+    browser = Browser(app, parts)
+    token = browser.token()
+    for method, rule in sorted(routes(app) - DOORS):
+        status, location = call(browser, method, rule, token)
+        if rule.startswith("/api"):
+            assert status == 401, rule
+        else:
+            assert status == 303, rule
+            assert location.startswith("/staff/sign-in"), rule
+
+
+@pytest.mark.parametrize("role", [None, *Role])
+def test_each_role_opens_its_own_routes_and_no_others(
+    app: Flask,
+    parts: Parts,
+    role: Role | None,
+) -> None:
+    browser = Browser(app, parts)
+    browser.sign_in_as(*([role] if role else []))
+    token = browser.token()
+    let_in = set()
+    for method, rule in sorted(routes(app) - DOORS - {("POST", "/staff/sign-out")}):
+        before = snapshot(parts.db)
+        status, location = call(browser, method, rule, token)
+        assert status < 500, rule
+        assert not location.startswith("/staff/sign-in"), rule
+        if status != 403:
+            let_in.add((method, rule))
+        else:
+            assert snapshot(parts.db) == before, rule
+    expected = {route for route, roles in FOR_SOME.items() if role in roles}
+    assert let_in == (FOR_ALL - {("POST", "/staff/sign-out")}) | expected
+
+
+def test_asking_changes_nothing_for_whoever_may_do_everything(
+    app: Flask,
+    parts: Parts,
+) -> None:
+    browser = Browser(app, parts)
+    browser.sign_in_as(*Role)
+    before = snapshot(parts.db)
+    for method, rule in sorted(routes(app)):
+        if method == "GET":
+            call(browser, method, rule, "")
+    assert snapshot(parts.db) == before
+
+
+@pytest.mark.parametrize("form", [{}, {"csrf_token": "x"}])
+def test_no_route_takes_a_form_that_is_not_ours(
+    app: Flask,
+    parts: Parts,
+    form: dict[str, str],
+) -> None:
+    browser = Browser(app, parts)
+    browser.sign_in_as(*Role)
+    for method, rule in sorted(routes(app)):
+        if method == "POST":
+            path = "/".join("9" if part.startswith("<") else part for part in rule.split("/"))
+            response = browser.client.post(path, base_url=BASE, data=form)
+            assert response.status_code == 403, rule
+            assert "out of date" in response.text, rule
