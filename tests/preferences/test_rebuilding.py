@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -12,11 +13,14 @@ from mailprefs import preferences, suppressions
 from mailprefs.audit import CONSOLE
 from mailprefs.db.database import Database, Gate
 from mailprefs.errors import Conflict
+from mailprefs.jobs.imports.order import ImportOrder
+from mailprefs.jobs.imports.run import run
 from mailprefs.policy import Purpose, Source, SubscriptionState, SuppressionReason
 from mailprefs.preferences import Door
 from mailprefs.preferences.rebuilding import Difference, differences, rebuild
+from mailprefs.schema.imports import ImportedAs
 from mailprefs.schema.people import Recipient
-from tests.factories import make_policy, make_recipient, make_topic
+from tests.factories import HASHER, make_policy, make_recipient, make_topic
 from tests.preferences.people import DAY, NOW, ONE_CLICK, PAGE
 
 # All but a suppression's number, which is given anew.
@@ -161,3 +165,30 @@ def test_a_no_that_an_import_brought_stays(db: Database) -> None:
     with db.transaction(Gate.TAKING) as session:
         assert rebuild(session) == 0
     assert len(rows(db)[1]) == 1
+
+
+@pytest.mark.parametrize("imported_as", list(ImportedAs))
+def test_what_an_import_writes_stands_in_the_ledger_too(
+    db: Database, tmp_path: Path, imported_as: ImportedAs
+) -> None:
+    """A second file meets people who chose in between: its rows and entries still agree."""
+    with db.transaction() as session:
+        make_policy(session)
+        make_topic(session, "news")
+        make_topic(session, "offers")
+    imported(db, tmp_path, "news", ImportedAs.SUBSCRIBED)
+    with db.transaction(Gate.TAKING) as session:
+        preferences.set_topics(session, 1, {1: False, 2: True}, PAGE, now=NOW)
+        preferences.opt_out_all(session, 2, ONE_CLICK, now=NOW)
+    for slug in ("news", "offers"):
+        imported(db, tmp_path, slug, imported_as)
+    assert found(db) == []
+    assert len(rows(db)[0]) >= 4
+
+
+def imported(db: Database, folder: Path, slug: str, imported_as: ImportedAs) -> None:
+    file = folder / f"{slug}-{imported_as}.csv"
+    people = "".join(f"p{n}@example.com,{slug}\n" for n in range(4))
+    file.write_text(f"email,first_name\n{people}")
+    order = ImportOrder(topic=slug, source="A form of ours", imported_as=imported_as)
+    run(db, file, order, hasher=HASHER, actor=CONSOLE, clock=lambda: NOW + DAY)
