@@ -82,11 +82,11 @@ def create_app(parts: Parts) -> "Flask":
 
 def _routes(app: "Flask") -> None:
     """Register every blueprint: recipients' first, then those behind a sign-in or a key."""
-    from mailprefs.web import fresh_links, health, pixel, policy, preferences, unsubscribe
+    from mailprefs.web import fresh_links, health, pixel, policy, preferences, unsubscribe, webhooks
     from mailprefs.web.api import routes as api
     from mailprefs.web.staff import pages as staff_pages
 
-    recipients = (pixel, unsubscribe, preferences, fresh_links, policy, health)
+    recipients = (pixel, unsubscribe, preferences, fresh_links, policy, webhooks, health)
     for module in (*recipients, staff_pages, api):
         app.register_blueprint(module.routes)
 

@@ -4,6 +4,7 @@ The answer is the same for an address that we know and for one that we don't. On
 goes to an address at most, however often and by whomever it is asked for.
 """
 
+import logging
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,8 +12,10 @@ from flask import Blueprint, Flask, Response, current_app, make_response, render
 from sqlalchemy.orm import Session
 
 from mailprefs import recipients
-from mailprefs.errors import BadAddress
+from mailprefs.deliveries import single
+from mailprefs.errors import BadAddress, Conflict
 from mailprefs.web.current import here
+from mailprefs.web.errors import trouble
 from mailprefs.web.parts import Parts
 from mailprefs.web.visitors import Allowance, visitor
 
@@ -28,6 +31,7 @@ _SENT: Final = (
 )
 _TOO_OFTEN: Final = "There were many requests from where you are. Please try again in an hour."
 
+log = logging.getLogger("mailprefs.web")
 routes = Blueprint("fresh_links", __name__)
 
 
@@ -62,6 +66,11 @@ def send() -> Response:
         response = _page("Please check the address", str(error), shows_form=True)
         response.status_code = 400
         return response
+    except Conflict as error:
+        # Something is missing here, and only staff can help. To say so would tell a stranger that
+        # the address is one that we know.
+        trouble(error)
+        log.warning("A fresh link could not be queued. %s", error)
     return _page("Look into your mailbox", _SENT, shows_form=False)
 
 
@@ -70,8 +79,6 @@ def _queue(session: Session, parts: Parts, address: str, now: datetime) -> None:
     person = recipients.find(session, parts.hasher, address)
     if person is None:
         return
-    from mailprefs.deliveries import single  # noqa: PLC0415
-
     single.queue(
         session,
         TEMPLATE,

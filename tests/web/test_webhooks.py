@@ -1,0 +1,237 @@
+"""The vendor's webhook: only what the vendor signed, stored before it is acknowledged."""
+
+import base64
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from mailprefs.app import create_app
+from mailprefs.db.database import Database
+from mailprefs.schema.events import MailboxFact, VendorEventRow
+from mailprefs.schema.opens import Open
+from mailprefs.vendor.webhooks import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from mailprefs.web.parts import Parts
+from tests.snapshots import snapshot
+from tests.web.conftest import Clock, Reader
+
+PATH = "/webhooks/sendgrid/events"
+KEY, OTHER_KEY = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+
+
+def public(key: ec.EllipticCurvePrivateKey) -> str:
+    raw = key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return base64.b64encode(raw).decode()
+
+
+def with_key(parts: Parts, text: str) -> FlaskClient:
+    settings = parts.settings.model_copy(update={"sendgrid_webhook_key": text})
+    return create_app(replace(parts, settings=settings)).test_client()
+
+
+@pytest.fixture
+def hooked(parts: Parts) -> FlaskClient:
+    return with_key(parts, public(KEY))
+
+
+@pytest.fixture
+def post(clock: Clock) -> Callable[..., TestResponse]:
+    def send(
+        client: FlaskClient,
+        body: bytes,
+        key: ec.EllipticCurvePrivateKey = KEY,
+        headers: dict[str, str] | None = None,
+    ) -> TestResponse:
+        timestamp = str(int(clock.now.timestamp()))
+        signature = key.sign(timestamp.encode() + body, ec.ECDSA(hashes.SHA256()))
+        signed = {
+            TIMESTAMP_HEADER: timestamp,
+            SIGNATURE_HEADER: base64.b64encode(signature).decode(),
+        }
+        return client.post(
+            PATH,
+            data=body,
+            headers=signed if headers is None else headers,
+            content_type="application/json",
+        )
+
+    return send
+
+
+def delivered(reader: Reader, clock: Clock, **more: object) -> dict[str, object]:
+    return {
+        "event": "delivered",
+        "email": reader.address,
+        "ip": "203.0.113.9",
+        "useragent": "Zebra/1",
+        "timestamp": int(clock.now.timestamp()),
+        "sg_event_id": "event-1",
+        "mp_delivery": str(reader.delivery_id),
+    } | more
+
+
+def body_of(*events: dict[str, object]) -> bytes:
+    # As the vendor writes it: line ends between events and at the end are signed, too.
+    return b"[" + b",\r\n".join(json.dumps(event).encode() for event in events) + b"]\r\n"
+
+
+def test_a_signed_event_is_stored_and_applied_before_the_answer(
+    hooked: FlaskClient,
+    post: Callable[..., TestResponse],
+    db: Database,
+    reader: Reader,
+    clock: Clock,
+) -> None:
+    response = post(hooked, body_of(delivered(reader, clock)))
+    assert response.status_code == 200
+    with db.reading() as session:
+        assert session.query(VendorEventRow).one().delivery_id == reader.delivery_id
+        fact = session.query(MailboxFact).one()
+    assert (fact.delivery_id, fact.event) == (reader.delivery_id, "delivered")
+
+
+def test_a_copy_is_acknowledged_and_counts_nothing(
+    hooked: FlaskClient,
+    post: Callable[..., TestResponse],
+    db: Database,
+    reader: Reader,
+    clock: Clock,
+) -> None:
+    body = body_of(delivered(reader, clock))
+    assert post(hooked, body).status_code == 200
+    after = snapshot(db)
+    assert post(hooked, body).status_code == 200
+    assert snapshot(db) == after
+
+
+def test_nothing_personal_of_an_event_is_stored(
+    hooked: FlaskClient,
+    post: Callable[..., TestResponse],
+    db: Database,
+    reader: Reader,
+    clock: Clock,
+) -> None:
+    post(hooked, body_of(delivered(reader, clock, response="250 jane.doe@example.com OK")))
+    stored = "".join(snapshot(db)["vendor_events"])
+    for secret in ("jane.doe", "203.0.113.9", "Zebra"):
+        assert secret not in stored
+
+
+def test_the_vendors_opens_are_never_opens(
+    hooked: FlaskClient,
+    post: Callable[..., TestResponse],
+    db: Database,
+    reader: Reader,
+    clock: Clock,
+) -> None:
+    opened = delivered(reader, clock, event="open")
+    assert post(hooked, body_of(opened)).status_code == 200
+    with db.reading() as session:
+        assert session.query(Open).count() == 0
+        assert session.query(MailboxFact).count() == 0
+
+
+def test_what_the_vendor_did_not_sign_is_refused_unread(
+    hooked: FlaskClient,
+    post: Callable[..., TestResponse],
+    db: Database,
+    reader: Reader,
+    clock: Clock,
+) -> None:
+    before = snapshot(db)
+    body = body_of(delivered(reader, clock))
+    headers = {TIMESTAMP_HEADER: "1", SIGNATURE_HEADER: "AAAA"}
+    attempts = [
+        post(hooked, body, key=OTHER_KEY),
+        post(hooked, body, headers={}),
+        post(hooked, body, headers=headers),
+        post(hooked, body, headers=headers | {SIGNATURE_HEADER: "not base64 ä"}),
+        post(hooked, b"rubbish", key=OTHER_KEY),
+    ]
+    assert {attempt.status_code for attempt in attempts} == {403}
+    assert {attempt.content_type for attempt in attempts} == {"application/json"}
+    assert snapshot(db) == before
+
+
+def test_a_changed_body_is_refused(
+    hooked: FlaskClient, db: Database, reader: Reader, clock: Clock
+) -> None:
+    timestamp = str(int(clock.now.timestamp()))
+    body = body_of(delivered(reader, clock))
+    signature = KEY.sign(timestamp.encode() + body, ec.ECDSA(hashes.SHA256()))
+    headers = {
+        TIMESTAMP_HEADER: timestamp,
+        SIGNATURE_HEADER: base64.b64encode(signature).decode(),
+    }
+    assert hooked.post(PATH, data=body.rstrip(), headers=headers).status_code == 403
+    assert hooked.post(PATH, data=body, headers=headers).status_code == 200
+
+
+def test_without_a_key_nothing_is_accepted_and_the_log_says_why(
+    parts: Parts,
+    post: Callable[..., TestResponse],
+    reader: Reader,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        response = post(with_key(parts, " , "), body_of(delivered(reader, clock)))
+    assert response.status_code == 403
+    assert "MAILPREFS_SENDGRID_WEBHOOK_KEY" in caplog.text
+
+
+def test_two_keys_hold_while_one_replaces_the_other(
+    parts: Parts, post: Callable[..., TestResponse], reader: Reader, clock: Clock
+) -> None:
+    client = with_key(parts, f"{public(OTHER_KEY)}, {public(KEY)}")
+    body = body_of(delivered(reader, clock))
+    assert post(client, body, key=KEY).status_code == 200
+    assert post(client, body, key=OTHER_KEY).status_code == 200
+    third = ec.generate_private_key(ec.SECP256R1())
+    assert post(client, body, key=third).status_code == 403
+
+
+@pytest.mark.parametrize("body", [b"", b"rubbish", b"{}", b'"text"', b"[", b"\xff\xfe", b"null"])
+def test_signed_rubbish_is_refused_for_good(
+    hooked: FlaskClient, post: Callable[..., TestResponse], body: bytes
+) -> None:
+    assert post(hooked, body).status_code == 400
+
+
+def test_one_bad_event_does_not_spoil_the_others(
+    hooked: FlaskClient,
+    post: Callable[..., TestResponse],
+    db: Database,
+    reader: Reader,
+    clock: Clock,
+) -> None:
+    response = post(hooked, body_of({"event": "delivered"}, delivered(reader, clock)))
+    assert response.status_code == 200
+    assert response.json == {"events": 1, "set_aside": 1}
+    with db.reading() as session:
+        assert session.query(MailboxFact).count() == 1
+
+
+def test_too_much_at_once_is_refused_and_a_full_batch_is_not(
+    hooked: FlaskClient, post: Callable[..., TestResponse], reader: Reader, clock: Clock
+) -> None:
+    padding = {"padding": "x" * 400_000}
+    assert post(hooked, body_of(delivered(reader, clock) | padding)).status_code == 200
+    assert post(hooked, b"[" + b" " * (2 * 1024 * 1024) + b"]").status_code == 413
+
+
+def test_what_could_not_be_stored_is_asked_for_again(
+    parts: Parts, post: Callable[..., TestResponse], reader: Reader, clock: Clock
+) -> None:
+    lost = replace(parts, db=Database("postgresql://nobody@127.0.0.1:1/none"))
+    response = post(with_key(lost, public(KEY)), body_of(delivered(reader, clock)))
+    assert response.status_code == 503
+    assert response.content_type == "application/json"
