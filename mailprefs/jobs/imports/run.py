@@ -90,19 +90,8 @@ def run(  # noqa: PLR0913 - what an import needs, by name
     :raises StoreUnavailable: if the database goes away; the same order goes on from there.
     """
     examined = examine(path, order.mapping)
-    key = journal.digest(examined.digest, order, WINDOW)
-    with db.reading() as session:
-        terms = journal.look_up(session, order)
-        begun = journal.position(session, terms, key, clock())
-    writes = None
-    if not order.dry_run:
-        with db.transaction() as session:
-            journal.know_attributes(session, examined.columns, begun.started_at)
-            begun = journal.begin(session, order, begun, terms=terms, key=key, actor=actor)
-            proof = journal.proof(session, order, begun, actor)
-        batch = Batch(terms.topic_id, begun.policy_version_id, hasher.key_id, begun.started_at)
-        writes = _Writes(batch, proof, clock)
-    slices = _Slices(db, terms, begun, writes)
+    slices = _begun(_Installation(db, hasher, actor, clock), examined, order)
+    resumed_at = slices.at.done
     with path.open("rb") as file:
         reader = Reader(file, examined.form)
         reader.header()
@@ -112,7 +101,16 @@ def run(  # noqa: PLR0913 - what an import needs, by name
         with db.transaction() as session:
             journal.finish(session, slices.at, actor, clock())
         db.checkpoint()
-    return _result(examined, slices.at, rows.refusals, begun.done)
+    return _result(examined, slices.at, rows.refusals, resumed_at)
+
+
+class _Installation(NamedTuple):
+    """Where an import goes on, and who runs it."""
+
+    db: Database
+    hasher: AddressHasher
+    actor: Actor
+    clock: Clock
 
 
 class _Writes(NamedTuple):
@@ -121,6 +119,22 @@ class _Writes(NamedTuple):
     batch: Batch
     proof: Proof
     clock: Clock
+
+
+def _begun(here: _Installation, examined: Examined, order: ImportOrder) -> "_Slices":
+    """Begin an import, or find out how far it is; a dry run only finds out."""
+    key = journal.digest(examined.digest, order, WINDOW)
+    with here.db.reading() as session:
+        terms = journal.look_up(session, order)
+        at = journal.position(session, terms, key, here.clock())
+    if order.dry_run:
+        return _Slices(here.db, terms, at, None)
+    with here.db.transaction() as session:
+        journal.know_attributes(session, examined.columns, at.started_at)
+        at = journal.begin(session, order, at, terms=terms, key=key, actor=here.actor)
+        proof = journal.proof(session, order, at, here.actor)
+    batch = Batch(terms.topic_id, at.policy_version_id, here.hasher.key_id, at.started_at)
+    return _Slices(here.db, terms, at, _Writes(batch, proof, here.clock))
 
 
 class _Slices:
