@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from mailprefs.db.turnstile import Turnstile
 from mailprefs.errors import BadSetting, StoreUnavailable
 
+_GATE_HELD = "mailprefs_gate"
 # Any fixed number of our own: the gate's key among PostgreSQL's advisory locks.
 _GATE = 7_311_826
 _BUSY_SECONDS = 5
@@ -74,6 +75,7 @@ class Database:
         with self._writing(gate), _told(), self._sessions() as session, session.begin():
             session.connection(execution_options={"mailprefs_writes": True})
             self._pass_gate(session, gate)
+            session.info[_GATE_HELD] = gate
             yield session
 
     @contextmanager
@@ -112,6 +114,16 @@ class Database:
             return
         kind = "pg_advisory_xact_lock" if gate is Gate.TAKING else "pg_advisory_xact_lock_shared"
         session.execute(text(f"SELECT {kind}({_GATE})"))
+
+
+def require_taking(session: Session) -> None:
+    """Make sure that a transaction which takes a permission away was opened as such.
+
+    :raises RuntimeError: for any other: its commit would not hold for a claim in progress.
+    """
+    if session.info.get(_GATE_HELD) is not Gate.TAKING:
+        msg = "This takes a permission away: open its transaction with Gate.TAKING."
+        raise RuntimeError(msg)
 
 
 def _engine(url: str) -> Engine:

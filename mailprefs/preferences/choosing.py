@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from mailprefs import audit, consent, opens, recipients, subscriptions, suppressions
 from mailprefs.audit import CONSOLE, Actor
 from mailprefs.consent import Entry, Recorded, Shown
+from mailprefs.db.database import require_taking
 from mailprefs.policy import (
     Choice,
     MessageClass,
@@ -29,6 +30,8 @@ from mailprefs.policy import (
 from mailprefs.preferences import counting
 from mailprefs.schema.people import Recipient
 from mailprefs.subscriptions import Standing
+
+_PROMOTIONAL_SCOPES = MessageClass.PROMOTIONAL.honoured_scopes
 
 
 class Door(NamedTuple):
@@ -98,6 +101,15 @@ class Held(NamedTuple):
             return self.person.open_tracking
         return self.promotional
 
+    def gets(self, topic_id: int) -> bool:
+        """Tell whether messages of a promotional topic come, given all that may hold them back."""
+        standing = self.topics.get(topic_id)
+        return (
+            not any(reason.scope in _PROMOTIONAL_SCOPES for reason in self.suppressed_by)
+            and standing is not None
+            and standing.state is SubscriptionState.SUBSCRIBED
+        )
+
     def subscribed(self) -> list[int]:
         """List the promotional topics that this person asked for, confirmed or not."""
         wanted = {SubscriptionState.SUBSCRIBED, SubscriptionState.PENDING}
@@ -147,7 +159,9 @@ def apply(
     second time nothing is left to change, and nothing is written.
 
     :raises Conflict: before a privacy policy is in force.
+    :raises RuntimeError: in a transaction that wasn't opened with ``Gate.TAKING``.
     """
+    require_taking(session)
     consent.lock(session)  # lock order: gate, ledger head, rows
     before = held(session, recipient_id)
     if before is None:

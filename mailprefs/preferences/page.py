@@ -102,6 +102,7 @@ def set_topics(
 
     A tick is a yes: after a no to all promotions it brings back the ticked topics, and only them.
     To untick everything ends these topics and says nothing of others; an empty page says nothing.
+    What is shown as off and stays so is no choice: whoever hasn't confirmed yet may still do so.
     """
 
     def decide(held: Held) -> Sequence[Change]:
@@ -109,8 +110,8 @@ def set_topics(
         ticked = {one: SubscriptionState.SUBSCRIBED for one, tick in known.items() if tick}
         unticked = [
             Change(Purpose.PROMOTIONAL_EMAIL, one, SubscriptionState.UNSUBSCRIBED)
-            for one in held.subscribed()
-            if known.get(one) is False
+            for one, tick in known.items()
+            if not tick and held.gets(one)
         ]
         return list(dict.fromkeys([*come_back(held, ticked), *unticked]))
 
@@ -149,12 +150,11 @@ _THEIRS_TO_TAKE_BACK = (
 
 def _shown(topic: Topic, held: Held) -> TopicShown:
     standing = held.topics.get(topic.id)
-    scopes = {reason.scope for reason in held.suppressed_by}
-    is_open = scopes.isdisjoint(topic.message_class.honoured_scopes)
     if topic.message_class.needs_subscription:
-        is_on = is_open and standing is not None and standing.state is SubscriptionState.SUBSCRIBED
+        is_on = held.gets(topic.id)
     else:
-        is_on = is_open
+        scopes = {reason.scope for reason in held.suppressed_by}
+        is_on = scopes.isdisjoint(topic.message_class.honoured_scopes)
     return TopicShown(
         id=topic.id,
         slug=topic.slug,

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from mailprefs import opens, subscriptions, suppressions
 from mailprefs.consent import Recorded
 from mailprefs.consent.entries import read
+from mailprefs.db.database import require_taking
 from mailprefs.policy import Choice, Purpose, Source, SubscriptionState, SuppressionReason
 from mailprefs.preferences.choosing import last_said
 from mailprefs.schema.choices import ConsentEntry, Suppression
@@ -60,6 +61,7 @@ def rebuild(session: Session) -> int:
 
     The edge opens the transaction with ``Gate.TAKING``.
     """
+    require_taking(session)
     found = list(differences(session))
     said_by = dict[int, dict[tuple[str, int | None], Recorded]]()
     for one in found:

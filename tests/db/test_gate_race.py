@@ -46,10 +46,10 @@ class Race:
         self.refused: list[StoreUnavailable] = []
         self.sending_at_opt_out: list[bool] = []
 
-    def run_claim(self, gate: Gate) -> None:
+    def run_claim(self) -> None:
         """Claim the batch, wait, commit."""
         try:
-            with self.db.transaction(gate) as session:
+            with self.db.transaction(Gate.USING) as session:
                 taken = claim(session, TERMS, Contents(), now=NOW)
                 assert isinstance(taken, Claim)
                 self.claimed = [one.recipient_id for one in taken.people]
@@ -58,19 +58,19 @@ class Race:
         except StoreUnavailable as failure:
             self.refused.append(failure)
 
-    def run_opt_out(self, gate: Gate) -> None:
+    def run_opt_out(self) -> None:
         """Do what the POST does: one transaction, then the answer."""
-        with self.db.transaction(gate) as session:
+        with self.db.transaction(Gate.TAKING) as session:
             batch = session.query(Batch).one()
             self.sending_at_opt_out.append(batch.state is BatchState.SENDING)
             preferences.opt_out_all(session, self.person, ONE_CLICK, now=NOW)
         self.answered.set()
 
-    def begin(self, claiming: Gate, leaving: Gate) -> tuple[threading.Thread, threading.Thread]:
+    def begin(self) -> tuple[threading.Thread, threading.Thread]:
         """Start the claim, and, once it has looked, the opt-out."""
         threads = (
-            threading.Thread(target=self.run_claim, args=(claiming,)),
-            threading.Thread(target=self.run_opt_out, args=(leaving,)),
+            threading.Thread(target=self.run_claim),
+            threading.Thread(target=self.run_opt_out),
         )
         threads[0].start()
         assert self.looked.wait(LONG)
@@ -87,7 +87,7 @@ class Race:
 
 def test_an_opt_out_is_answered_after_the_claim_that_had_looked_before_it(db: Database) -> None:
     race = Race(db)
-    threads = race.begin(Gate.USING, Gate.TAKING)
+    threads = race.begin()
     assert not race.answered.wait(SHORT)
     race.end(threads)
     assert race.answered.is_set()
@@ -98,7 +98,7 @@ def test_an_opt_out_is_answered_after_the_claim_that_had_looked_before_it(db: Da
 
 def test_a_claim_after_an_answered_opt_out_leaves_the_person_out(db: Database) -> None:
     race = Race(db)
-    race.run_opt_out(Gate.TAKING)
+    race.run_opt_out()
     assert race.answered.is_set()
     taken = take(db)
     assert not isinstance(taken, Claim)
@@ -120,11 +120,14 @@ def test_a_claim_waits_for_an_opt_out_that_is_not_committed_yet(db: Database) ->
 
 
 @pytest.mark.postgresql
-def test_without_the_gate_somebody_is_claimed_who_has_already_left(postgresql_url: str) -> None:
+def test_without_the_gate_somebody_is_claimed_who_has_already_left(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The violation itself: answered first, handed over afterwards."""
+    monkeypatch.setattr(Database, "_pass_gate", lambda *_: None)
     db = Database(postgresql_url)
     race = Race(db)
-    threads = race.begin(Gate.NONE, Gate.NONE)
+    threads = race.begin()
     assert race.answered.wait(LONG)
     assert race.sending_at_opt_out == [False]
     race.end(threads)
@@ -146,7 +149,7 @@ def test_without_the_gate_sqlite_answers_before_the_claim_has_ended(sqlite_url: 
         looking = threading.Thread(target=look, args=(race,))
         looking.start()
         assert race.looked.wait(LONG)
-        leaving = threading.Thread(target=race.run_opt_out, args=(Gate.TAKING,))
+        leaving = threading.Thread(target=race.run_opt_out)
         leaving.start()
         assert race.answered.wait(LONG)
         race.end((looking, leaving))
@@ -160,7 +163,7 @@ def test_with_the_gate_the_same_look_keeps_the_answer_waiting(sqlite_url: str) -
     looking = threading.Thread(target=look, args=(race,))
     looking.start()
     assert race.looked.wait(LONG)
-    leaving = threading.Thread(target=race.run_opt_out, args=(Gate.TAKING,))
+    leaving = threading.Thread(target=race.run_opt_out)
     leaving.start()
     assert not race.answered.wait(SHORT)
     race.end((looking, leaving))

@@ -269,6 +269,17 @@ def test_nothing_is_half_done_without_a_policy(db: Database) -> None:
     assert refusals(db, ann) == []
 
 
+@pytest.mark.parametrize("gate", [Gate.NONE, Gate.USING])
+def test_a_choice_outside_the_gate_is_refused_before_anything_is_written(
+    db: Database, gate: Gate
+) -> None:
+    """Its commit would not hold for a claim in progress; the edge must open it as what it is."""
+    world = settle(db)
+    with pytest.raises(RuntimeError, match=r"Gate\.TAKING"), db.transaction(gate) as session:
+        preferences.opt_out_all(session, world.ann, ONE_CLICK, now=NOW)
+    assert entries(db, world.ann) == []
+
+
 def test_undo_restores_exactly_what_the_click_changed(db: Database) -> None:
     world = settle(db)
     click(db, world)

@@ -142,6 +142,20 @@ def test_a_tick_lifts_neither_a_complaint_nor_a_bounce(db: Database, reason: str
     assert not any(topic.is_on for topic in shown(db, world.ann).topics)
 
 
+def test_saving_the_page_leaves_alone_what_was_off_and_stays_off(db: Database) -> None:
+    """Whoever hasn't confirmed yet, or is held back by a complaint, has unticked nothing."""
+    world = settle(db)
+    with db.transaction() as session:
+        standing = Standing(SubscriptionState.PENDING, Source.PAGE, NOW, world.policy)
+        subscriptions.set_state(session, world.ann, world.news, standing)
+    tick(db, world.ann, {world.news: False, world.offers: True})
+    assert states(db, world.ann) == {world.news: "pending", world.offers: "subscribed"}
+    suppress(db, world, "complained")
+    tick(db, world.ann, {world.news: False, world.offers: False})
+    assert states(db, world.ann) == {world.news: "pending", world.offers: "subscribed"}
+    assert entries(db, world.ann) == []
+
+
 def test_the_same_page_sent_twice_changes_nothing_the_second_time(db: Database) -> None:
     world = settle(db)
     wanted = {world.news: False, world.offers: True}
