@@ -43,8 +43,9 @@ def send(campaign_id: int) -> Answer:
     now = parts.clock()
     try:
         due, zone = _due(now)
-        with parts.db.transaction() as session:
+        with parts.db.reading() as session:
             done = review.review(session, campaign_id, parts.settings)
+        with parts.db.transaction() as session:
             _check_reviewed(states.find(session, campaign_id), done)
             review.require(
                 session,
@@ -54,7 +55,15 @@ def send(campaign_id: int) -> Answer:
                 reason=request.form.get("reason"),
                 now=now,
             )
-            states.send(session, campaign_id, auth.actor(), now=now, due_at=due, zone=zone)
+            states.send(
+                session,
+                campaign_id,
+                auth.actor(),
+                now=now,
+                due_at=due,
+                zone=zone,
+                revision=done.revision,
+            )
     except (BadInput, Conflict, NotAllowed) as error:
         return _review_page(campaign_id, str(error)), status_of(error)
     flash("On its way. Until it begins you can take it back.")

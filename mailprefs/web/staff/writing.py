@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from mailprefs import subscriptions
 from mailprefs.campaigns import drafts, states
 from mailprefs.campaigns.drafts import Company, Draft
-from mailprefs.errors import BadInput, Conflict
+from mailprefs.errors import BadInput, Conflict, NotFound
 from mailprefs.policy import LegalPurpose, MessageClass, Role
 from mailprefs.schema.campaigns import CampaignState, SourceFormat
 from mailprefs.schema.people import Topic
@@ -49,7 +49,7 @@ def create() -> Response | tuple[str, int]:
             number = drafts.create(
                 session, _draft(form), auth.actor(), company=_company(), now=parts.clock()
             )
-    except (BadInput, Conflict) as error:
+    except (BadInput, Conflict, NotFound) as error:
         return _page(form, None, str(error)), 400
     flash("The draft is stored. Look at it, check it, and send yourself a test.")
     return redirect(url_for("staff.campaigns.show", campaign_id=number), code=303)
