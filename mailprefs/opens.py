@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, delete, select, update
-from sqlalchemy.orm import DeclarativeBase, Session, aliased
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from mailprefs.db.dialects import among, insert
 from mailprefs.policy import Choice, MessageClass
@@ -72,16 +72,11 @@ class _Sent(NamedTuple):
     policy_version_id: int
     bits: int
     campaign: "_Period"
-    claimed_at: datetime | None
-    ended_at: datetime | None
+    handed_over_at: datetime | None
 
     def is_too_fast(self, at: datetime) -> bool:
-        """Tell whether nobody can have read the message by then.
-
-        Without an end the request may still be running, or its answer was never seen.
-        """
-        begun = self.ended_at or self.claimed_at
-        return begun is not None and at < begun + TOO_FAST
+        """Tell whether nobody can have read the message by then."""
+        return self.handed_over_at is not None and at < self.handed_over_at + TOO_FAST
 
 
 class _Period(NamedTuple):
@@ -166,30 +161,37 @@ def _record_opens(session: Session, fetches: Sequence[Fetch]) -> int:
 
 def _sent(session: Session, ids: Iterable[int]) -> dict[int, _Sent]:
     """Give what may be measured now, by delivery id, and lock it until the transaction's end."""
-    rows = session.execute(_measurable().where(among(session, Measured.delivery_id, ids)))
+    # Numbers only, without the ORM: times are read once a hand-over and campaign, not once a row.
+    connection = session.connection()
+    rows = connection.execute(_measurable().where(among(session, Measured.delivery_id, ids))).all()
+    periods = _open_campaigns(session, {row.delivery_id >> 32 for row in rows})
+    calls = select(HandOver.id, HandOver.claimed_at, HandOver.ended_at).where(
+        among(session, HandOver.id, {row.hand_over_id for row in rows if row.hand_over_id})
+    )
+    # Without an end the request may still be running, or its answer was never seen.
+    times = {call.id: call.ended_at or call.claimed_at for call in connection.execute(calls)}
     return {
         row.delivery_id: _Sent(
             row.policy_version_id,
             row.bits,
-            _Period(row.report_zone, row.first_hand_over_at),
-            row.claimed_at,
-            row.ended_at,
+            periods[row.delivery_id >> 32],
+            times.get(row.hand_over_id),
         )
         for row in rows
+        if row.delivery_id >> 32 in periods
     }
 
 
-def _measurable() -> Select[int, int, int, str, datetime | None, datetime, datetime | None]:
+def _measurable() -> Select[int, int, int, int | None]:
     """Give the query for deliveries that may be measured, each with its last hand-over.
 
     A delivery that was handed over with mode individual has a row in ``measured``; whoever said no
-    since, was erased, or whose campaign is closed is not in the answer.
+    since, or was erased, is not in the answer.
     """
-    earlier = aliased(Batch)
     holding = (
-        select(earlier.id)
-        .where(earlier.campaign_id == Delivery.campaign_id, earlier.first_id <= Delivery.id)
-        .order_by(earlier.first_id.desc())
+        select(Batch.hand_over_id)
+        .where(Batch.campaign_id == Delivery.campaign_id, Batch.first_id <= Delivery.id)
+        .order_by(Batch.first_id.desc())
         .limit(1)
         .correlate(Delivery)
         .scalar_subquery()
@@ -199,22 +201,15 @@ def _measurable() -> Select[int, int, int, str, datetime | None, datetime, datet
             Measured.delivery_id,
             Measured.bits,
             Delivery.policy_version_id,
-            Campaign.report_zone,
-            Campaign.first_hand_over_at,
-            HandOver.claimed_at,
-            HandOver.ended_at,
+            holding.label("hand_over_id"),
         )
         .select_from(Measured)
         .join(Delivery, Delivery.id == Measured.delivery_id)
         .join(Recipient, Recipient.id == Delivery.recipient_id)
-        .join(Campaign, Campaign.id == Delivery.campaign_id)
-        .outerjoin(Batch, Batch.id == holding)
-        .outerjoin(HandOver, HandOver.id == Batch.hand_over_id)
         .outerjoin(SilencedDelivery, SilencedDelivery.delivery_id == Measured.delivery_id)
         .where(
             SilencedDelivery.delivery_id.is_(None),
             Recipient.open_tracking.not_in(_NOES),
-            Campaign.closed_at.is_(None),
         )
         .order_by(Measured.delivery_id)
         .with_for_update(of=Measured)
@@ -262,7 +257,7 @@ def _insert_opens(
         for (delivery_id, kind), fetch in sorted(first.items())
     ]
     statement = insert(session, Open).on_conflict_do_nothing()
-    new = session.execute(statement.returning(Open.delivery_id, Open.kind), rows)
+    new = session.connection().execute(statement.returning(Open.delivery_id, Open.kind), rows)
     return [(delivery_id, kind) for delivery_id, kind in new]
 
 
@@ -336,7 +331,7 @@ def _add(
         return
     statement = insert(session, table)
     columns: Any = table.__table__.c
-    session.execute(
+    session.connection().execute(
         statement.on_conflict_do_update(
             index_elements=list(key), set_={"n": columns.n + statement.excluded.n}
         ),

@@ -6,6 +6,7 @@ crash between the two is none: either both are there, or the batch is read again
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +25,10 @@ from mailprefs.spool import Record, Segment
 from mailprefs.useragents import Client, OpenKind, Reason
 
 BATCH: Final = 1_000
-"""Hits counted in one transaction: a person's choice waits for one batch at most."""
+"""Hits counted in one transaction at most: a person's choice waits for one batch."""
+HELD_SECONDS: Final = 0.05
+"""How long a batch is to keep a person's choice waiting; where it takes longer, it is cut down."""
+_SMALLEST_BATCH: Final = 125
 IDLE_SECONDS: Final = 1.0
 """How long a hit waits at most to be counted, while nothing is in the way."""
 _TROUBLE_SECONDS: Final = 10.0
@@ -46,6 +50,7 @@ class Ingest:
         self._directory = directory
         self._clock = clock
         self._told: frozenset[str] = frozenset()
+        self._size = BATCH
 
     def run(self, stop: threading.Event, *, idle: float = IDLE_SECONDS) -> None:
         """Count until *stop* is set; wait while another process does, or the database is away."""
@@ -88,13 +93,15 @@ class Ingest:
         """Count one segment from *position* to its end, and remove it if its writer is gone."""
         total = 0
         while segment.has_more(position) and not (stop and stop.is_set()):
-            records, after = spool.read(segment.path, position, BATCH)
+            records, after = spool.read(segment.path, position, self._size)
             if after == position:
                 break
             fetches = [fetch for record in records if (fetch := _fetch(record))]
             with self._db.transaction(Gate.USING) as session:
+                begun = time.monotonic()
                 _move(session, segment.identity, position, after, self._clock())
                 opens.record(session, fetches)
+            self._size = next_size(self._size, time.monotonic() - begun)
             total += len(records)
             position = after
         if spool.remove(segment, position):
@@ -120,6 +127,13 @@ class Ingest:
         for name in sorted(found - self._told):
             log.error("%s in the spool can't be read; its hits aren't counted.", name)
         self._told = found
+
+
+def next_size(size: int, held: float) -> int:
+    """Give how many hits to count next, after *size* of them kept the gate for *held* seconds."""
+    if held > HELD_SECONDS:
+        return max(size // 2, _SMALLEST_BATCH)
+    return min(size * 2, BATCH) if held < HELD_SECONDS / 3 else size
 
 
 def _move(session: Session, identity: bytes, before: int, after: int, now: datetime) -> None:

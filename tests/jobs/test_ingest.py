@@ -170,13 +170,14 @@ def test_batches_follow_each_other_to_the_end(
     db: Database,
     sent: list[int],
     writer: Spool,
-    job: Ingest,
+    directory: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(ingest, "BATCH", 7)
+    monkeypatch.setattr(ingest, "_SMALLEST_BATCH", 7)
     for one in sent:
         writer.append(hit(one))
-    assert job.drain() == 40
+    assert Ingest(db, directory, lambda: NOW).drain() == 40
     assert counts(db) == (40, 40, 40)
 
 
@@ -283,3 +284,11 @@ def test_a_damaged_file_is_named_once_and_holds_up_nothing(
         job.drain()
     assert caplog.text.count("damaged.spool") == 1
     assert counts(db) == (1, 1, 1)
+
+
+def test_a_batch_that_keeps_people_waiting_is_cut_down_and_grows_again() -> None:
+    assert ingest.next_size(1_000, 0.06) == 500
+    assert ingest.next_size(125, 9.0) == 125
+    assert ingest.next_size(500, 0.03) == 500
+    assert ingest.next_size(500, 0.01) == 1_000
+    assert ingest.next_size(1_000, 0.01) == 1_000
