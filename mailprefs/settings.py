@@ -5,9 +5,11 @@ data directory, which ``mailprefs init`` writes (mode 600) with the generated ke
 """
 
 import os
+import tomllib
 from collections.abc import Callable
 from enum import StrEnum
 from functools import cached_property
+from importlib import metadata
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -194,6 +196,15 @@ def templates_dir() -> Path:
 def migrations_dir() -> Path:
     """Give the folder of migrations: beside the package in a checkout, inside it in a wheel."""
     return _beside("migrations")
+
+
+def version() -> str:
+    """Give the version of this program: a checkout says it itself, a wheel by its metadata."""
+    checkout = _PACKAGE.parent / "pyproject.toml"
+    if checkout.is_file():
+        found: str = tomllib.loads(checkout.read_text(encoding="utf-8"))["project"]["version"]
+        return found
+    return metadata.version("mailprefs")
 
 
 def _beside(name: str) -> Path:

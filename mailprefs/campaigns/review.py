@@ -71,9 +71,13 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What somebody sees before pressing send: who would get it, who not, and what is wrong."""
+    """What somebody sees before pressing send: who would get it, who not, and what is wrong.
+
+    *revision* is the one that was looked at, and the only one that may be sent on its strength.
+    """
 
     campaign_id: int
+    revision: int
     message_class: MessageClass
     chosen: int
     eligible: int
@@ -101,6 +105,8 @@ class Review:
 def review(session: Session, campaign_id: int, settings: Settings) -> Review:
     """Run every check of one campaign against the people it would reach now.
 
+    It only reads, and a million people take seconds: never inside a writing transaction.
+
     :raises NotFound: for an unknown campaign.
     """
     campaign = states.find(session, campaign_id)
@@ -120,6 +126,7 @@ def review(session: Session, campaign_id: int, settings: Settings) -> Review:
     checks = [check for check in checks if check.people or check.code != _EMPTY]
     return Review(
         campaign_id=campaign.id,
+        revision=campaign.revision,
         message_class=campaign.message_class,
         chosen=reach.chosen,
         eligible=reach.eligible,

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from mailprefs import audit, staff
 from mailprefs.audit import Actor
+from mailprefs.deliveries import pace
 from mailprefs.deliveries.cancel import cancel_pending
 from mailprefs.errors import BadInput, Conflict, NotAllowed, NotFound
 from mailprefs.policy import Role
@@ -24,6 +25,7 @@ from mailprefs.schema.campaigns import Campaign, CampaignState
 RUNNING = frozenset({CampaignState.FREEZING, CampaignState.SENDING})
 LARGEST_ID: Final = 2**31 - 1
 """Campaign and ordinal fill one 64-bit delivery id between them."""
+_CHANGED: Final = "Somebody changed campaign {} in the meantime; look at it again."
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 STOPPABLE = RUNNING | {CampaignState.SCHEDULED, CampaignState.PAUSED, CampaignState.HELD}
 
@@ -82,17 +84,20 @@ def send(  # noqa: PLR0913 - which, by whom and when
     now: datetime,
     due_at: datetime,
     zone: str | None = None,
+    revision: int | None = None,
 ) -> None:
     """Let a checked draft go at *due_at*; until then ``undo`` takes it back.
 
-    The caller has run the checks (``review.require``) in this same transaction.
+    The caller has let the checks pass (``review.require``); *revision* is the one they are of.
 
     :raises NotAllowed: without the role, or for administrative mail that nobody approved.
     :raises BadInput: for a time that is past.
-    :raises Conflict: unless it is a draft.
+    :raises Conflict: unless it is a draft, and still the revision that was checked.
     """
     campaign = find(session, campaign_id)
     staff.require(session, actor, Role.SEND)
+    if revision not in {None, campaign.revision}:
+        raise Conflict(_CHANGED.format(campaign_id))
     if due_at < now:
         msg = "That time is past. Choose a later one, or send without a time."
         raise BadInput(msg)
@@ -166,6 +171,16 @@ def cancel(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -
     )
     cancel_pending(session, campaign_id)
     _note(session, actor, "campaign.cancelled", campaign, now)
+
+
+def start_sending(session: Session, actor: Actor, *, now: datetime) -> None:
+    """Let all sending go on after the vendor refused it or asked to wait.
+
+    :raises NotAllowed: without the role.
+    """
+    staff.require(session, actor, Role.SEND)
+    pace.start(session)
+    audit.record(session, actor, "sending.started", ("vendor", "pace"), now=now)
 
 
 def new_revision(session: Session, campaign: Campaign, **values: Any) -> None:  # noqa: ANN401 - columns of campaigns, checked by SQLAlchemy
@@ -243,7 +258,7 @@ def _change(
             f"can be {done}."
         )
         if campaign.state in allowed:
-            msg = f"Somebody changed campaign {campaign.id} in the meantime; look at it again."
+            msg = _CHANGED.format(campaign.id)
         raise Conflict(msg)
     session.refresh(campaign)
 

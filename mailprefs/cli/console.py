@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,13 +18,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy.orm import Session
 
 from mailprefs import staff
 from mailprefs.app import Parts, build
 from mailprefs.audit import CONSOLE, Actor
 from mailprefs.db.migrate import pending
-from mailprefs.errors import Conflict
+from mailprefs.errors import BadFile, Conflict
+from mailprefs.policy import Role
 from mailprefs.settings import load
 
 type_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -32,20 +34,31 @@ acting = click.option(
     "--as",
     "acting_as",
     metavar="STAFF",
-    help="Who acts, by e-mail address; needed where a role or a second person is asked for.",
+    help="Who acts, by e-mail address; needed where a second person is asked for.",
 )
 
 
-@cache
 def opened() -> Parts:
-    """Give the installation that the settings name.
+    """Give the installation that the settings name; it is closed when the command ends.
 
     :raises Conflict: when its database is missing or older than this program.
     """
+    context = click.get_current_context().find_root()
+    if not isinstance(context.obj, Parts):
+        parts = open_now()
+        if pending(parts.db):
+            msg = "The database isn't set up for this version yet; run: mailprefs init"
+            raise Conflict(msg)
+        context.obj = parts
+    return context.obj
+
+
+def open_now() -> Parts:
+    """Give the installation as the settings name it at this moment, set up or not."""
     parts = build(load())
-    if pending(parts.db):
-        msg = "The database isn't set up for this version yet; run: mailprefs init"
-        raise Conflict(msg)
+    context = click.get_current_context().find_root()
+    context.call_on_close(parts.db.close)
+    context.call_on_close(parts.spool.close)
     return parts
 
 
@@ -54,14 +67,33 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def actor(session: Session, acting_as: str | None) -> Actor:
+def actor(session: Session, acting_as: str | None, role: Role | None = None) -> Actor:
     """Give who acts: the member of staff named by ``--as``, else whoever holds the console.
 
     :raises NotFound: for an address that is nobody's on the staff.
+    :raises NotAllowed: for somebody who lacks *role*.
     """
-    if acting_as is None:
-        return CONSOLE
-    return Actor(staff.by_email(session, acting_as).id, CONSOLE.door)
+    found = CONSOLE
+    if acting_as is not None:
+        found = Actor(staff.by_email(session, acting_as).id, CONSOLE.door)
+    if role is not None:
+        staff.require(session, found, role)
+    return found
+
+
+def text_of(file: Path) -> str:
+    """Give the text of a file.
+
+    :raises BadFile: for one that can't be read as UTF-8 text.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        msg = f"{file} isn't UTF-8 text; save it as UTF-8."
+        raise BadFile(msg) from error
+    except OSError as error:
+        msg = f"{file} can't be read: {error.strerror}."
+        raise BadFile(msg) from error
 
 
 def answer(value: dict[str, Any] | list[Any], *, as_json: bool, show: Callable[[], None]) -> None:
@@ -80,8 +112,9 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
             name.removeprefix("#"), justify="right" if name.startswith("#") else "left"
         )
     for row in rows:
-        shown.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-    Console().print(shown)
+        # No markup: what people wrote stands as it is, square brackets included.
+        shown.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
+    Console(highlight=False).print(shown)
 
 
 def progress(*columns: ProgressColumn) -> Progress:

@@ -3,27 +3,41 @@
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Final, NamedTuple
 
 import click
 
 from mailprefs.errors import MailprefsError
 
-_PLACES = {
-    "init": "setup:init",
-    "staff": "setup:staff_group",
-    "sender": "setup:sender_group",
-    "topic": "setup:topic_group",
-    "policy": "setup:policy_group",
-    "import": "people:import_people",
-    "recipient": "people:recipient_group",
-    "subscription": "people:subscription_group",
-    "suppression": "people:suppression_group",
-    "ledger": "people:ledger_group",
-    "campaign": "campaigns:campaign_group",
-    "report": "reports:report",
-    "run": "running:run",
-    "worker": "running:worker",
-    "sandbox": "running:sandbox",
+_STOPPED: Final = 130
+"""The exit status of a command that was interrupted (128 + SIGINT, as shells say it)."""
+
+
+class _Place(NamedTuple):
+    """Where a command is, and what it does in a line."""
+
+    module: str
+    name: str
+    line: str
+
+
+_PLACES: Final = {
+    "init": _Place("setup", "init", "Make the database and the keys, and a first admin."),
+    "staff": _Place("setup", "staff_group", "Add the people who run this installation."),
+    "sender": _Place("topics", "sender_group", "Say who messages come from."),
+    "topic": _Place("topics", "topic_group", "Add what people can be subscribed to."),
+    "policy": _Place("topics", "policy_group", "Publish versions of the privacy policy."),
+    "import": _Place("people", "import_people", "Import people from a CSV file."),
+    "recipient": _Place("people", "recipient_group", "One person: what is held and chosen."),
+    "subscription": _Place("people", "subscription_group", "Where people stand with topics."),
+    "suppression": _Place("people", "suppression_group", "Addresses that are not to be mailed."),
+    "ledger": _Place("people", "ledger_group", "Check the consent ledger."),
+    "campaign": _Place("campaigns", "campaign_group", "Write, check, send and stop campaigns."),
+    "sending": _Place("sending", "sending_group", "See why all sending stands, and go on."),
+    "report": _Place("reports", "report", "Print what became of a campaign."),
+    "run": _Place("running", "run", "Run the service."),
+    "worker": _Place("running", "worker", "Send campaigns without serving pages."),
+    "sandbox": _Place("running", "sandbox", "Run a stand-in for the vendor."),
 }
 
 
@@ -40,13 +54,35 @@ class _Commands(click.Group):
         del ctx
         if cmd_name not in _PLACES:
             return None
-        module, name = _PLACES[cmd_name].split(":")
-        command: click.Command = getattr(import_module(f"mailprefs.cli.{module}"), name)
+        place = _PLACES[cmd_name]
+        command: click.Command = getattr(import_module(f"mailprefs.cli.{place.module}"), place.name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, place.line) for name, place in _PLACES.items()])
+
+
+def _show_version(ctx: click.Context, parameter: click.Parameter, asked: object) -> None:
+    del parameter
+    if asked:
+        from mailprefs.settings import version
+
+        click.echo(f"mailprefs {version()}")
+        ctx.exit()
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="mailprefs", message="mailprefs %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 def commands() -> None:
     """Send newsletters and notices, and keep the promises of the privacy policy.
 
@@ -65,8 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.Abort:
-        click.echo("mailprefs: stopped; nothing half done was kept.", err=True)
-        return 130
+        click.echo("mailprefs: stopped; nothing is left half done.", err=True)
+        return _STOPPED
     except click.ClickException as error:
         error.show(sys.stderr)
         return error.exit_code

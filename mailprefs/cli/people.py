@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import click
 from rich.progress import TextColumn
+from sqlalchemy.orm import Session
 
 from mailprefs import audit, preferences, recipients, suppressions
-from mailprefs.addresses import normalise
+from mailprefs.addresses import AddressHasher, normalise
 from mailprefs.cli import console
 from mailprefs.consent import ledger
 from mailprefs.db.database import Gate
@@ -17,8 +18,9 @@ from mailprefs.jobs.imports.order import ImportOrder
 from mailprefs.jobs.imports.run import ImportResult
 from mailprefs.jobs.imports.run import Progress as Step
 from mailprefs.jobs.imports.run import run as run_import
-from mailprefs.policy import SubscriptionState, SuppressionReason
+from mailprefs.policy import Role, SubscriptionState, SuppressionReason
 from mailprefs.schema.imports import ImportedAs
+from mailprefs.schema.people import Recipient
 
 _SHOWN: Final = 10
 
@@ -67,7 +69,7 @@ def import_people(  # noqa: PLR0913, PLR0917 - the options of one command
         dry_run=dry_run,
     )
     with parts.db.reading() as session:
-        who = console.actor(session, acting_as)
+        who = console.actor(session, acting_as, Role.DRAFT)
     with console.progress(TextColumn("{task.fields[rows]:,} rows")) as bar:
         task = bar.add_task("Importing", total=1.0, rows=0)
 
@@ -91,40 +93,40 @@ def recipient_group() -> None:
 
 @recipient_group.command("show")
 @click.argument("address")
+@console.acting
 @console.type_json
-def show_recipient(address: str, *, as_json: bool) -> None:
-    """Show what mailprefs holds about one person, and what they chose."""
+def show_recipient(address: str, acting_as: str | None, *, as_json: bool) -> None:
+    """Show what is held about one person, and what they chose.
+
+    Whoever looks somebody up leaves a note in the audit.
+    """
     parts = console.opened()
-    with parts.db.reading() as session:
-        person = recipients.find(session, parts.hasher, address)
-        if person is None:
-            msg = "Nobody has that address."
-            raise NotFound(msg)
-        document: dict[str, Any] = {
-            "id": person.id,
-            "address": person.address,
-            "first_name": person.first_name,
-            "last_name": person.last_name,
-            "attributes": person.attributes,
-            "region": person.region,
-            "language": person.language,
-            "address_origin": person.address_origin.value,
-            "open_tracking": person.open_tracking.value,
-            "topics": {
-                one.slug: one.state.value if one.state else None
-                for one in preferences.current(session, person.id).topics
-            },
-            "suppressions": [
-                {
-                    "reason": one.reason.value,
-                    "scope": one.scope.value,
-                    "since": one.created_at.isoformat(),
-                }
-                for one in suppressions.of(session, person.address_hash)
-            ],
-        }
-    rows = list(document.items())
-    console.answer(document, as_json=as_json, show=lambda: console.table("", ["", ""], rows))
+    with parts.db.transaction() as session:
+        who = console.actor(session, acting_as, Role.PRIVACY)
+        person = _known(session, parts.hasher, address)
+        subject = ("recipient", person.id)
+        audit.record(session, who, "recipient.looked_up", subject, now=console.now())
+        standing = preferences.current(session, person.id)
+    topics = {one.slug: one.state.value if one.state else None for one in standing.topics}
+    held_back = [
+        {"reason": one.reason.value, "scope": one.scope.value, "since": one.since.isoformat()}
+        for one in standing.held_back
+    ]
+    document: dict[str, Any] = {
+        "id": person.id,
+        "address": person.address,
+        "first_name": person.first_name,
+        "last_name": person.last_name,
+        "attributes": person.attributes,
+        "region": person.region,
+        "language": person.language,
+        "address_origin": person.address_origin.value,
+        "open_tracking": person.open_tracking.value,
+        "promotional_email": standing.promotional.value,
+        "topics": topics,
+        "suppressions": held_back,
+    }
+    console.answer(document, as_json=as_json, show=lambda: _show_recipient(document))
 
 
 @click.group("subscription")
@@ -141,19 +143,13 @@ def set_subscription(address: str, slug: str, state: str, acting_as: str | None)
     """Record one person's choice for one topic; never makes a yes of their own no."""
     parts = console.opened()
     with parts.db.transaction(Gate.TAKING) as session:
-        person = recipients.find(session, parts.hasher, address)
-        if person is None:
-            msg = "Nobody has that address; import the person first."
-            raise NotFound(msg)
-        preferences.set_by_staff(
-            session,
-            person.id,
-            slug,
-            SubscriptionState(state),
-            console.actor(session, acting_as),
-            now=console.now(),
+        who = console.actor(session, acting_as, Role.PRIVACY)
+        person = _known(session, parts.hasher, address)
+        done = preferences.set_by_staff(
+            session, person.id, slug, SubscriptionState(state), who, now=console.now()
         )
-    click.echo(f"That person is {state} now ({slug}).")
+    now = "now" if done.has_changed else "already"
+    click.echo(f"That person is {now} {state} ({slug}).")
 
 
 @click.group("suppression")
@@ -203,7 +199,7 @@ def lift(address: str, word: str, because: str, acting_as: str | None) -> None:
     """Mail an address again that a mailbox had refused."""
     parts = console.opened()
     with parts.db.transaction() as session:
-        who = console.actor(session, acting_as)
+        who = console.actor(session, acting_as, Role.PRIVACY)
         hashed = parts.hasher.hash(normalise(address).key)
         if not suppressions.lift(session, hashed, SuppressionReason(word)):
             msg = "That address isn't suppressed for this reason."
@@ -244,6 +240,32 @@ def verify(*, as_json: bool) -> None:
             f"All {entries:,} entries hold; the head is {head.entry_hash.hex()}."
         ),
     )
+
+
+def _known(session: Session, hasher: AddressHasher, address: str) -> Recipient:
+    """Give who has an address.
+
+    :raises NotFound: for nobody's address; the text doesn't repeat it.
+    """
+    person = recipients.find(session, hasher, address)
+    if person is None:
+        msg = "Nobody on file has that address."
+        raise NotFound(msg)
+    return person
+
+
+def _show_recipient(document: dict[str, Any]) -> None:
+    """Print a person field by field; what there is nothing of is left out."""
+    rows: list[tuple[str, object]] = []
+    for name, value in document.items():
+        title = name.replace("_", " ")
+        if isinstance(value, dict):
+            rows += [(f"{title}: {key}", part or "never asked") for key, part in value.items()]
+        elif isinstance(value, list):
+            rows += [(f"{title}: {one['reason']}", f"since {one['since']}") for one in value]
+        elif value is not None:
+            rows.append((title, str(value)))
+    console.table("", ["", ""], rows)
 
 
 def _pair(text: str) -> tuple[str, str]:

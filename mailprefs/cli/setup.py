@@ -1,4 +1,4 @@
-"""Setting up an installation: database and keys, staff, senders, topics, the privacy policy."""
+"""Setting up an installation: database and keys, the first senders, and the staff."""
 
 import os
 from pathlib import Path
@@ -6,20 +6,22 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import click
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from mailprefs import audit, staff, subscriptions
-from mailprefs.app import Parts, build
+from mailprefs import staff, subscriptions
+from mailprefs.app import Parts
 from mailprefs.audit import CONSOLE, Actor
 from mailprefs.cli import console
 from mailprefs.consent.policies import current_policy, publish_policy
-from mailprefs.db.migrate import upgrade
-from mailprefs.errors import BadFile, NotFound
+from mailprefs.db.database import Database
+from mailprefs.db.migrate import pending, upgrade
+from mailprefs.errors import BadSetting, NotFound
 from mailprefs.keys import new_key
-from mailprefs.policy import MessageClass, Role, TrackingMode
+from mailprefs.policy import MessageClass, Role
+from mailprefs.schema.people import Recipient
 from mailprefs.settings import PREFIX, Environment, Settings, is_loopback, load, templates_dir
 
-_CLASSES: Final = [kind.value for kind in MessageClass]
 _PLACEHOLDER: Final = {
     MessageClass.PROMOTIONAL: ("Our newsletter", "news"),
     MessageClass.ADMINISTRATIVE: ("Our company", "notices"),
@@ -28,22 +30,23 @@ _PLACEHOLDER: Final = {
 
 @click.command()
 @click.option("--admin", metavar="EMAIL", help="First member of staff, with every role.")
-@click.option("--name", default="Admin", show_default=True, help="That person's name.")
+@click.option("--name", default="", help="That person's name.")
 def init(admin: str | None, name: str) -> None:
     """Make the database and the keys, and a first admin; safe to repeat."""
-    settings = load()
-    _write_keys(settings)
-    parts = build(load())
+    _write_keys(load())
+    parts = console.open_now()
     upgrade(parts.db)
     with parts.db.transaction() as session:
         _first_senders(session, parts.settings)
         if current_policy(session, console.now()) is None:
-            text = (templates_dir() / "policy.md").read_text(encoding="utf-8")
+            text = console.text_of(templates_dir() / "policy.md")
             publish_policy(session, "starting", text, now=console.now())
-    click.echo(f"The installation in {settings.data_dir} is ready.")
+        has_topics = bool(subscriptions.topics(session))
+    click.echo(f"The installation in {parts.settings.data_dir} is ready.")
     if admin is not None:
         _add_staff(parts, admin, name, list(Role), CONSOLE)
-    click.echo("Next: mailprefs topic add newsletter --class promotional --name Newsletter")
+    if not has_topics:
+        click.echo("Next: mailprefs topic add newsletter --class promotional --name Newsletter")
 
 
 @click.group("staff")
@@ -67,7 +70,7 @@ def add_staff(email: str, name: str, roles: tuple[str, ...], acting_as: str | No
     """Add a person; prints a link that signs them in once, within 24 hours."""
     parts = console.opened()
     with parts.db.reading() as session:
-        who = console.actor(session, acting_as)
+        who = console.actor(session, acting_as, Role.ADMIN)
     _add_staff(parts, email, name, [Role(role) for role in roles], who)
 
 
@@ -107,188 +110,48 @@ def list_staff(*, as_json: bool) -> None:
     )
 
 
-@click.group("sender")
-def sender_group() -> None:
-    """Say who messages come from: one sender a class, or one a brand."""
-
-
-@sender_group.command("list")
-@console.type_json
-def list_senders(*, as_json: bool) -> None:
-    """List the senders."""
-    parts = console.opened()
-    with parts.db.reading() as session:
-        found = [
-            {
-                "id": one.id,
-                "class": one.message_class.value,
-                "name": one.name,
-                "from": one.from_address,
-                "reply_to": one.reply_to,
-                "postal_address": one.postal_address,
-                "base_url": one.base_url,
-            }
-            for one in subscriptions.senders(session)
-        ]
-    rows = [
-        (one["id"], one["class"], one["name"], one["from"], one["postal_address"]) for one in found
-    ]
-    console.answer(
-        found,
-        as_json=as_json,
-        show=lambda: console.table(
-            "Senders", ["#id", "class", "name", "from", "postal address"], rows
-        ),
-    )
-
-
-@sender_group.command("set")
-@click.argument("message_class", type=click.Choice(_CLASSES))
-@click.option("--name", help="The name people see.")
-@click.option("--from", "from_address", metavar="ADDRESS", help="From address of this class.")
-@click.option("--reply-to", metavar="ADDRESS", help="Where answers go, read by a person.")
-@click.option("--postal-address", metavar="TEXT", help="Shown on every promotional message.")
-@click.option("--base-url", metavar="URL", help="Where the links of its messages lead.")
-@console.acting
-def set_sender(message_class: str, acting_as: str | None, **changes: str | None) -> None:
-    """Change the first sender of a class; messages already frozen keep what they show."""
-    parts = console.opened()
-    with parts.db.transaction() as session:
-        who = console.actor(session, acting_as)
-        sender = subscriptions.senders(session, MessageClass(message_class))[0]
-        given = {field: value for field, value in changes.items() if value is not None}
-        subscriptions.change_sender(session, sender.id, given, who, now=console.now())
-    click.echo(f"The {message_class} sender is changed.")
-
-
-@click.group("topic")
-def topic_group() -> None:
-    """Add what people can be subscribed to; a topic has one class, for ever."""
-
-
-@topic_group.command("add")
-@click.argument("slug")
-@click.option(
-    "--class",
-    "message_class",
-    type=click.Choice(_CLASSES),
-    default="promotional",
-    show_default=True,
-)
-@click.option("--name", required=True, help="What people read.")
-@click.option("--description", default="", help="One sentence for the preference page.")
-@click.option(
-    "--tracking",
-    type=click.Choice([mode.value for mode in TrackingMode]),
-    default="individual",
-    show_default=True,
-    help="How far opens may be measured at most.",
-)
-@click.option(
-    "--unasked-tracking",
-    type=click.Choice(["off", "aggregate"]),
-    default="off",
-    show_default=True,
-    help="The same for people whose consent is needed and not given.",
-)
-@console.acting
-def add_topic(  # noqa: PLR0913, PLR0917 - the options of one command
-    slug: str,
-    message_class: str,
-    name: str,
-    description: str,
-    tracking: str,
-    unasked_tracking: str,
-    acting_as: str | None,
-) -> None:
-    """Add a topic."""
-    parts = console.opened()
-    new = subscriptions.NewTopic(
-        slug,
-        name,
-        description,
-        MessageClass(message_class),
-        tracking=TrackingMode(tracking),
-        unasked_tracking=TrackingMode(unasked_tracking),
-    )
-    with parts.db.transaction() as session:
-        subscriptions.add_topic(session, new, console.actor(session, acting_as), now=console.now())
-    click.echo(f"The {message_class} topic {slug} is there.")
-
-
-@topic_group.command("list")
-@console.type_json
-def list_topics(*, as_json: bool) -> None:
-    """List the topics with their classes."""
-    parts = console.opened()
-    with parts.db.reading() as session:
-        found = [
-            {
-                "id": one.id,
-                "slug": one.slug,
-                "name": one.name,
-                "class": one.message_class.value,
-                "tracking": one.tracking.value,
-            }
-            for one in subscriptions.topics(session)
-        ]
-    rows = [(one["slug"], one["name"], one["class"], one["tracking"]) for one in found]
-    console.answer(
-        found,
-        as_json=as_json,
-        show=lambda: console.table("Topics", ["topic", "name", "class", "opens measured"], rows),
-    )
-
-
-@click.group("policy")
-def policy_group() -> None:
-    """Publish versions of the privacy policy."""
-
-
-@policy_group.command("publish")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--version", required=True, metavar="V", help="Name of this version.")
-@console.acting
-def publish(file: Path, version: str, acting_as: str | None) -> None:
-    """Put a policy text in force from now on; a published text never changes."""
-    parts = console.opened()
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{file} can't be read as UTF-8 text: {type(error).__name__}."
-        raise BadFile(msg) from error
-    with parts.db.transaction() as session:
-        who = console.actor(session, acting_as)
-        number = publish_policy(session, version, text, now=console.now())
-        audit.record(
-            session,
-            who,
-            "policy.published",
-            ("policy_version", number),
-            now=console.now(),
-            details={"version": version},
-        )
-    click.echo(f"Version {version} is in force.")
-
-
 def _write_keys(settings: Settings) -> None:
-    """Write the keys that are missing to settings.env, readable by its owner only."""
+    """Write the keys that are missing to settings.env, readable by its owner only.
+
+    :raises BadSetting: when people are on file already: their links and suppressions hang on the
+        keys that are missing, and new ones would cut them off without anybody noticing.
+    """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    missing = {
-        "TOKEN_KEYS": settings.token_keys,
-        "ADDRESS_KEY": settings.address_key,
-    }
-    lines = [
-        f"{PREFIX}{name}={new_key()}\n"
-        for name, value in missing.items()
-        if not value.get_secret_value()
-    ]
-    if not lines:
+    keys = {"TOKEN_KEYS": settings.token_keys, "ADDRESS_KEY": settings.address_key}
+    missing = [f"{PREFIX}{name}" for name, key in keys.items() if not key.get_secret_value()]
+    if not missing:
         return
-    path = settings.data_dir / "settings.env"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-        file.writelines(lines)
+    if _knows_people(settings):
+        msg = (
+            f"{' and '.join(missing)} of this installation can't be found, and people are on file "
+            f"whose links and suppressions need them; restore {settings.data_dir}/settings.env "
+            "from its backup."
+        )
+        raise BadSetting(msg)
+    _append(
+        settings.data_dir / "settings.env", "".join(f"{name}={new_key()}\n" for name in missing)
+    )
+
+
+def _knows_people(settings: Settings) -> bool:
+    db = Database(settings.database)
+    try:
+        if pending(db):
+            return False
+        with db.reading() as session:
+            return session.scalar(select(Recipient.id).limit(1)) is not None
+    finally:
+        db.close()
+
+
+def _append(path: Path, lines: str) -> None:
+    """Add lines to a file that nobody else may read, on lines of their own."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "rb+") as file:
+        os.fchmod(descriptor, 0o600)
+        before = file.read()
+        torn = b"" if before.endswith(b"\n") or not before else b"\n"
+        file.write(torn + lines.encode())
 
 
 def _first_senders(session: Session, settings: Settings) -> None:
@@ -314,7 +177,7 @@ def _first_senders(session: Session, settings: Settings) -> None:
 
 
 def _add_staff(parts: Parts, email: str, name: str, roles: list[Role], who: Actor) -> None:
-    """Add a member of staff and print their first sign-in link; known people get a link only."""
+    """Add a member of staff and print their first sign-in link; known people get the roles too."""
     with parts.db.transaction() as session:
         try:
             person = staff.by_email(session, email)

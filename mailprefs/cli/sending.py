@@ -1,0 +1,208 @@
+"""Letting campaigns go, watching them, and stopping them."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import click
+
+from mailprefs.campaigns import review, shown, states
+from mailprefs.cli import console
+from mailprefs.db.database import Gate
+from mailprefs.deliveries import pace
+from mailprefs.errors import BadInput, Conflict
+from mailprefs.schema.campaigns import CampaignState
+
+# What `campaign wait` exits with; scripts rely on these numbers.
+_EXITS: Final = {
+    CampaignState.FINISHED: 0,
+    CampaignState.HELD: 3,
+    CampaignState.PAUSED: 5,
+    CampaignState.CANCELLED: 6,
+}
+_STALLED, _TIMEOUT = 4, 7
+_LOOK_AGAIN: Final = 0.5
+
+
+@click.group("sending")
+def sending_group() -> None:
+    """See why all sending stands, and go on once that is mended."""
+
+
+@sending_group.command("show")
+@console.type_json
+def show_pace(*, as_json: bool) -> None:
+    """Say whether mail may go out at the moment, and if not, why."""
+    parts = console.opened()
+    with parts.db.reading() as session:
+        found = pace.show(session)
+    waits = found.wait_until is not None and found.wait_until > console.now()
+    document: dict[str, Any] = {
+        "stopped": found.stopped_reason if found.stopped_at else None,
+        "waits_until": found.wait_until.isoformat() if found.wait_until and waits else None,
+    }
+
+    def show() -> None:
+        if document["stopped"]:
+            click.echo(f"All sending is stopped: {document['stopped']}")
+            click.echo("Once that is mended: mailprefs sending start")
+        elif document["waits_until"]:
+            click.echo(f"The vendor asked to wait until {found.wait_until:%H:%M:%S} UTC.")
+        else:
+            click.echo("Mail may go out.")
+
+    console.answer(document, as_json=as_json, show=show)
+
+
+@sending_group.command("start")
+@console.acting
+def start(acting_as: str | None) -> None:
+    """Let all sending go on after a stop."""
+    parts = console.opened()
+    with parts.db.transaction() as session:
+        states.start_sending(session, console.actor(session, acting_as), now=console.now())
+    click.echo("Sending goes on.")
+
+
+@click.command("send")
+@click.argument("campaign_id", type=int, metavar="ID")
+@click.option("--at", metavar="TIME", help="Local time such as 2027-03-28T09:00; needs --zone.")
+@click.option("--zone", metavar="ZONE", help="IANA zone of --at, such as Europe/Berlin.")
+@click.option(
+    "--now", "at_once", is_flag=True, help="Skip the delay in which a send can be undone."
+)
+@click.option("--override", multiple=True, metavar="CHECK", help="Send in spite of this check.")
+@click.option("--reason", help="Why the override is right, in a sentence; it is audited.")
+@console.acting
+def send(  # noqa: PLR0913, PLR0917 - the options of one command
+    campaign_id: int,
+    at: str | None,
+    zone: str | None,
+    override: tuple[str, ...],
+    reason: str | None,
+    acting_as: str | None,
+    *,
+    at_once: bool,
+) -> None:
+    """Check the campaign and let it go.
+
+    Until it begins, `mailprefs campaign undo` takes it back.
+    """
+    if at_once and (at or zone):
+        msg = "--now and --at are two times; give one of them."
+        raise BadInput(msg)
+    parts = console.opened()
+    with parts.db.reading() as session:
+        done = review.review(session, campaign_id, parts.settings)
+    now = console.now()
+    due = _due(at, zone) or states.due_after(now, 0 if at_once else parts.settings.undo_delay)
+    with parts.db.transaction() as session:
+        who = console.actor(session, acting_as)
+        review.require(session, done, who, overrides=override, reason=reason, now=now)
+        states.send(
+            session, campaign_id, who, now=now, due_at=due, zone=zone, revision=done.revision
+        )
+    click.echo(f"Campaign {campaign_id} goes to {done.eligible:,} people {_when(due, zone, now)}.")
+
+
+@click.command("undo")
+@click.argument("campaign_id", type=int, metavar="ID")
+@console.acting
+def undo(campaign_id: int, acting_as: str | None) -> None:
+    """Take a send back while nothing has begun."""
+    _act(states.undo, campaign_id, acting_as)
+    click.echo(f"Campaign {campaign_id} is a draft again; nothing was sent.")
+
+
+@click.command("pause")
+@click.argument("campaign_id", type=int, metavar="ID")
+@console.acting
+def pause(campaign_id: int, acting_as: str | None) -> None:
+    """Hold a running campaign; calls in flight finish."""
+    _act(states.pause, campaign_id, acting_as)
+    click.echo(f"Campaign {campaign_id} is paused.")
+
+
+@click.command("resume")
+@click.argument("campaign_id", type=int, metavar="ID")
+@console.acting
+def resume(campaign_id: int, acting_as: str | None) -> None:
+    """Go on with a paused campaign."""
+    _act(states.resume, campaign_id, acting_as)
+    click.echo(f"Campaign {campaign_id} goes on.")
+
+
+@click.command("cancel")
+@click.argument("campaign_id", type=int, metavar="ID")
+@console.acting
+def cancel(campaign_id: int, acting_as: str | None) -> None:
+    """Stop a campaign for good; whoever wasn't mailed yet is skipped."""
+    _act(states.cancel, campaign_id, acting_as)
+    click.echo(f"Campaign {campaign_id} is cancelled.")
+
+
+@click.command("wait")
+@click.argument("campaign_id", type=int, metavar="ID")
+@click.option("--timeout", type=float, metavar="S", help="Give up after this many seconds.")
+def wait(campaign_id: int, timeout: float | None) -> int:
+    """Wait for the end of a campaign.
+
+    Exits 0 finished, 3 held, 4 stalled, 5 paused, 6 cancelled, 7 timeout.
+    """
+    parts = console.opened()
+    until = None if timeout is None else time.monotonic() + timeout
+    with console.progress() as bar:
+        task = bar.add_task(f"Campaign {campaign_id}", total=None)
+        while True:
+            with parts.db.reading() as session:
+                one = shown.overview(session, campaign_id, now=console.now())
+            bar.update(task, total=one.counts.frozen or None, completed=one.done)
+            if one.state is CampaignState.DRAFT:
+                msg = f"Campaign {campaign_id} is a draft; send it, then wait for it."
+                raise Conflict(msg)
+            if one.state in _EXITS:
+                return _EXITS[one.state]
+            if one.stalled:
+                click.echo(f"Stalled: {one.stalled}", err=True)
+                return _STALLED
+            if until is not None and time.monotonic() >= until:
+                return _TIMEOUT
+            time.sleep(_LOOK_AGAIN)
+
+
+def _act(act: Callable[..., None], campaign_id: int, acting_as: str | None) -> None:
+    """Change one campaign's state; under the gate, because some changes take sending away."""
+    parts = console.opened()
+    with parts.db.transaction(Gate.TAKING) as session:
+        act(session, campaign_id, console.actor(session, acting_as), now=console.now())
+
+
+def _due(at: str | None, zone: str | None) -> datetime | None:
+    """Give the instant of a local time in an IANA zone.
+
+    :raises BadInput: for half a schedule, and for a local time that the zone skips or has twice.
+    """
+    if at is None and zone is None:
+        return None
+    if at is None or zone is None:
+        msg = "A schedule is a local time and its zone: --at 2027-03-28T09:00 --zone Europe/Berlin."
+        raise BadInput(msg)
+    return states.instant(at, zone)
+
+
+def _when(due: datetime, zone: str | None, now: datetime) -> str:
+    """Say when a campaign begins: as it was said, in UTC, and how soon that is."""
+    seconds = (due - now).total_seconds()
+    if seconds <= 0:
+        return "now"
+    at = f"{due:%Y-%m-%d %H:%M:%S} UTC"
+    if zone:
+        at = f"{due.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone} ({at})"
+    days, rest = divmod(round(seconds), 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, left = divmod(rest, 60)
+    parts = ((days, "d"), (hours, "h"), (minutes, "min"), (left, "s"))
+    soon = " ".join(f"{n} {unit}" for n, unit in parts if n) or "1 s"
+    return f"at {at}, in {soon}"
