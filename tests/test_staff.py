@@ -160,6 +160,16 @@ def test_a_sign_in_link_lasts_a_day(db: Database, age: timedelta, *, works: bool
                 staff.redeem(session, nonce, now=NOW + age)
 
 
+def test_a_link_of_somebody_inactive_signs_nobody_in(db: Database) -> None:
+    with db.transaction() as session:
+        ann = make_staff(session)
+        nonce = nonce_of(staff.sign_in_link(session, LINKS, ann.id, now=NOW))
+        ann.active = False
+        session.flush()
+        with pytest.raises(NotAllowed):
+            staff.redeem(session, nonce, now=NOW)
+
+
 def test_a_made_up_number_signs_nobody_in(db: Database) -> None:
     with db.transaction() as session:
         make_staff(session)

@@ -178,7 +178,7 @@ def apply(
     consent.append(session, entries, now=now)
     for change in changes:
         _write(session, before.person, change, door, act)
-    if door.delivery_id and door.is_the_person and any(change.is_leaving for change in changes):
+    if door.delivery_id and any(change.is_leaving for change in changes):
         counting.count(session, door.delivery_id, now)
     _note(session, before, changes, door, act)
     return Applied(is_known=True, changes=changes, request_id=act.request_id)

@@ -184,10 +184,17 @@ def test_an_undo_on_the_page_takes_back_the_whole_last_page(db: Database) -> Non
     world = settle(db)
     with db.transaction() as session:
         sport = make_topic(session, "sport").id
-    tick(db, world.ann, {world.news: False, sport: True})
-    with db.transaction(Gate.TAKING) as session:
-        preferences.undo(session, world.ann, PAGE, now=NOW, window=DAY)
-    assert states(db, world.ann)[world.news] == "subscribed"
+    tick(db, world.ann, {sport: True, world.offers: False})
+    tick(db, world.ann, {sport: False, world.offers: True, world.news: False})
+    for has_changed in (True, False):
+        with db.transaction(Gate.TAKING) as session:
+            undone = preferences.undo(session, world.ann, PAGE, now=NOW, window=DAY)
+        assert undone.has_changed is has_changed
+        assert states(db, world.ann) == {
+            world.news: "subscribed",
+            world.offers: "unsubscribed",
+            sport: "subscribed",
+        }
 
 
 def test_the_page_shows_where_a_person_stands_and_why(db: Database) -> None:
