@@ -106,7 +106,9 @@ def answer(value: dict[str, Any] | list[Any], *, as_json: bool, show: Callable[[
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; columns whose name begins with ``#`` are numbers, aligned to the right."""
-    shown = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    if title:
+        click.secho(title, bold=True)
+    shown = Table(box=None, pad_edge=False)
     for name in columns:
         shown.add_column(
             name.removeprefix("#"), justify="right" if name.startswith("#") else "left"

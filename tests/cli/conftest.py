@@ -70,38 +70,6 @@ class Shell:
         return Database(f"sqlite:///{self.data / 'mailprefs.db'}")
 
 
-@pytest.fixture
-def bare(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Shell:
-    """Give an installation that is still to be made."""
-    shell = Shell(tmp_path / "data", monkeypatch, capsys)
-    shell.set(
-        DATA_DIR=str(shell.data),
-        ENVIRONMENT="sandbox",
-        SENDGRID_HOST="http://127.0.0.1:9",
-        SENDGRID_API_KEY="SG.sandbox.nothing-real-is-sent",
-        BASE_URL="https://mail.example.com",
-        CONTACT="hello@example.com",
-        CONNECT_TIMEOUT="1",
-        READ_TIMEOUT="2",
-    )
-    monkeypatch.setenv("COLUMNS", "200")
-    return shell
-
-
-@pytest.fixture
-def shell(bare: Shell, sqlite_template: Path) -> Shell:
-    """Give an installation with keys, senders and topics of both classes, and two people."""
-    bare.data.mkdir(mode=0o700)
-    shutil.copy(sqlite_template, bare.data / "mailprefs.db")
-    bare.do("init", "--admin", ADMIN, "--name", "Marta")
-    bare.do("topic", "add", "news", "--name", "News")
-    bare.do("topic", "add", "legal", "--class", "administrative", "--name", "Legal")
-    bare.do("staff", "add", "ilse@example.com", "--role", "approve", "--role", "draft")
-    return bare
-
-
 PEOPLE = (
     "email;first name;last name;Plan\n"
     "ada@example.org;Ada;Lovelace;gold\n"
@@ -109,14 +77,65 @@ PEOPLE = (
     "ada@example.org;Ada;Lovelace;gold\n"
     "nobody;No;Body;\n"
 )
+_SETTINGS = {
+    "ENVIRONMENT": "sandbox",
+    "SENDGRID_HOST": "http://127.0.0.1:9",
+    "SENDGRID_API_KEY": "SG.sandbox.nothing-real-is-sent",
+    "BASE_URL": "https://mail.example.com",
+    "CONTACT": "hello@example.com",
+    "CONNECT_TIMEOUT": "1",
+    "READ_TIMEOUT": "2",
+}
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Path:
+    """Make an installation with two topics, two people on the staff, and two on the newsletter."""
+    folder = tmp_path_factory.mktemp("installation")
+    data = folder / "data"
+    data.mkdir(mode=0o700)
+    shutil.copy(sqlite_template, data / "mailprefs.db")
+    file = folder / "people.csv"
+    file.write_text(PEOPLE, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as settings:
+        for name, value in {**_SETTINGS, "DATA_DIR": str(data)}.items():
+            settings.setenv(f"{PREFIX}{name}", value)
+        for words in (
+            ("init", "--admin", ADMIN, "--name", "Marta"),
+            ("topic", "add", "news", "--name", "News"),
+            ("topic", "add", "legal", "--class", "administrative", "--name", "Legal"),
+            ("staff", "add", "ilse@example.com", "--role", "approve", "--role", "draft"),
+        ):
+            assert main(words) == 0
+        shutil.copytree(data, folder / "empty")
+        bring = ("import", str(file), "--topic", "news", "--source", "Box on the order form")
+        assert main(bring) == 0
+    return folder
 
 
 @pytest.fixture
-def people(shell: Shell) -> Shell:
-    """Give the installation with two people on its newsletter."""
-    file = shell.write("people.csv", PEOPLE)
-    shell.do("import", file, "--topic", "news", "--source", "Box on the order form")
+def bare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shell:
+    """Give an installation that is still to be made."""
+    shell = Shell(tmp_path / "data", monkeypatch, capsys)
+    shell.set(**_SETTINGS, DATA_DIR=str(shell.data))
+    monkeypatch.setenv("COLUMNS", "200")
     return shell
+
+
+@pytest.fixture
+def shell(bare: Shell, made_once: Path) -> Shell:
+    """Give an installation with keys, senders, topics of both classes, and two on the staff."""
+    shutil.copytree(made_once / "empty", bare.data)
+    return bare
+
+
+@pytest.fixture
+def people(bare: Shell, made_once: Path) -> Shell:
+    """Give the same installation with two people on its newsletter."""
+    shutil.copytree(made_once / "data", bare.data)
+    return bare
 
 
 @pytest.fixture

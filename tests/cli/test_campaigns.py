@@ -1,0 +1,330 @@
+"""Campaigns at the console: what scripts rely on, and what goes wrong in one sentence."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+
+from mailprefs import audit
+from mailprefs.deliveries import pace
+from mailprefs.schema.campaigns import Campaign, CampaignState
+from mailprefs.schema.deliveries import Delivery
+from tests.campaigns.test_shown import PROMISED
+from tests.cli.conftest import ADMIN, Shell
+
+ILSE = "ilse@example.com"
+NOTICE = (
+    *("campaign", "create", "--topic", "legal", "--subject", "The policy changes"),
+    *("--purpose", "policy_change", "--reason", "The policy promises to tell everybody."),
+)
+
+
+def change(shell: Shell, number: int, **values: Any) -> None:  # noqa: ANN401 - columns of campaigns
+    db = shell.db
+    with db.transaction() as session:
+        session.execute(update(Campaign).where(Campaign.id == number).values(**values))
+    db.close()
+
+
+def count(shell: Shell, of: Any = Campaign) -> int:  # noqa: ANN401 - a mapped class
+    db = shell.db
+    with db.reading() as session:
+        n = session.scalar(select(func.count()).select_from(of)) or 0
+    db.close()
+    return n
+
+
+def test_create_prints_the_number_and_nothing_else(people: Shell) -> None:
+    source = people.write("letter.mjml", MJML)
+    said = people("campaign", "create", "--topic", "news", "--subject", "Hi", "--source", source)
+    assert (said.status, said.out, said.err) == (0, "1\n", "")
+    assert people.ask("campaign", "show", 1)["state"] == "draft"
+
+
+MJML = (
+    "<mjml><mj-body><mj-section><mj-column><mj-text>Hello</mj-text>"
+    "</mj-column></mj-section></mj-body></mjml>"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.md", "Hello {{ first_name", "Line 1 of the body"),
+        ("a.md", "Hello {% if first_name %}", "if"),
+        ("a.md", "Hello {{ salary }}", "salary"),
+        ("a.md", "", "body"),
+        ("a.md", "Gr\u00fc\u00dfe".encode("latin-1"), "isn't UTF-8 text"),
+        ("a.mjml", "<mjml><mj-body>", "Line"),
+        ("a.html", "<p>Hello</p>", "Markdown (.md) or MJML (.mjml)"),
+        ("", "", "a source is Markdown"),
+    ],
+)
+def test_a_broken_source_is_one_sentence_and_leaves_nothing(
+    people: Shell, name: str, content: str | bytes, told: str
+) -> None:
+    source = people.write(name, content) if name else people.data
+    said = people("campaign", "create", "--topic", "news", "--subject", "Hi", "--source", source)
+    assert (said.status, said.out, len(said.sentences)) == (2, "", 1), said
+    assert told in said.err
+    assert count(people) == 0
+
+
+def test_a_source_that_is_not_there_is_one_sentence(people: Shell) -> None:
+    source = people.data / "nothing.md"
+    said = people("campaign", "create", "--topic", "news", "--subject", "Hi", "--source", source)
+    assert (said.status, len(said.sentences)) == (2, 1)
+    assert "No such file" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--topic", "sport"), "Topics: news, legal"),
+        (("--topic", "legal"), "give its legal purpose"),
+        (("--topic", "news", "--purpose", "account"), "administrative campaigns only"),
+        (("--topic", "news", "--purpose", "fun"), "is not one of"),
+        (("--topic", "news", "--as", "nobody@example.com"), "Nobody on the staff"),
+    ],
+)
+def test_what_cannot_be_created_is_not(people: Shell, words: tuple[str, ...], told: str) -> None:
+    source = people.write("a.md", "Hello.\n")
+    said = people("campaign", "create", "--subject", "Hi", "--source", source, *words)
+    assert said.status in {1, 2}
+    assert told in said.err
+    assert count(people) == 0
+
+
+def test_a_draft_is_changed_in_part(people: Shell, letter: int) -> None:
+    people.do("campaign", "edit", letter, "--subject", "Hello again", "--as", ILSE)
+    source = people.write("b.mjml", MJML)
+    people.do("campaign", "edit", letter, "--source", source, "--name", "Winter")
+    one = people.ask("campaign", "show", letter)
+    assert (one["name"], one["state"]) == ("Winter", "draft")
+    said = people("campaign", "edit", letter, "--source", people.write("c.md", "{{ x }}"))
+    assert (said.status, len(said.sentences)) == (2, 1)
+
+
+def test_saving_again_takes_up_the_senders_new_address(people: Shell, letter: int) -> None:
+    assert people("campaign", "check", letter).status == 0
+    people.do("sender", "set", "promotional", "--postal-address", "Neuer Weg 2, 10115 Berlin")
+    said = people("campaign", "check", letter)
+    assert said.status == 1
+    assert f"mailprefs campaign edit {letter}" in said.out
+    people.do("campaign", "edit", letter)
+    assert people("campaign", "check", letter).status == 0
+
+
+def test_check_says_who_would_get_it_and_exits_1_if_something_is_wrong(
+    people: Shell, letter: int
+) -> None:
+    people.do("subscription", "set", "ada@example.org", "news", "unsubscribed")
+    told = people.ask("campaign", "check", letter)
+    assert told == {
+        "id": letter,
+        "message_class": "promotional",
+        "chosen": 2,
+        "eligible": 1,
+        "kept_out": {"unsubscribed": 1},
+        "ready": True,
+        "checks": [],
+    }
+    said = people.do("campaign", "check", letter)
+    assert "1 of 2 people would get it" in said
+    assert "Nothing stands in the way." in said
+    people.do("campaign", "edit", letter, "--subject", "For {{ last_name }} *|FNAME|*")
+    bad = people("campaign", "check", letter, "--json")
+    assert bad.status == 1
+    checks = json.loads(bad.out)["checks"]
+    assert [(one["code"], one["people"]) for one in checks] == [("unresolved_tag", 1)]
+    assert "unresolved_tag (1 people)" in people("campaign", "check", letter).out
+
+
+def test_a_notice_goes_only_after_a_second_person(people: Shell) -> None:
+    source = people.write("n.md", "We changed the policy.\n")
+    number = people.do(*NOTICE, "--source", source, "--as", ADMIN)
+    for words, told in (
+        (("send", number, "--now"), "isn't approved"),
+        (("approve", number), "--as"),
+        (("approve", number, "--as", ADMIN), "a second person"),
+    ):
+        said = people("campaign", *words)
+        assert (said.status, len(said.sentences)) == (1, 1)
+        assert told in said.err
+    people.do("campaign", "approve", number, "--as", ILSE)
+    assert people("campaign", "approve", number, "--as", ILSE).status == 1
+    people.do("campaign", "send", number, "--now", "--as", ADMIN)
+    assert people.ask("campaign", "show", number)["state"] == "scheduled"
+
+
+def test_a_send_can_be_taken_back_within_the_delay(people: Shell, letter: int) -> None:
+    said = people.do("campaign", "send", letter)
+    assert "goes to 2 people at" in said
+    assert "UTC, in 1 min" in said
+    one = people.ask("campaign", "show", letter)
+    due = datetime.fromisoformat(one["due_at"]) - datetime.now(UTC)
+    assert (one["state"], one["zone"]) == ("scheduled", None)
+    assert timedelta(seconds=30) < due <= timedelta(seconds=60)
+    assert people("campaign", "send", letter).status == 1
+    assert "nothing was sent" in people.do("campaign", "undo", letter)
+    assert people.ask("campaign", "show", letter)["state"] == "draft"
+    assert count(people, Delivery) == 0
+
+
+def test_now_skips_the_delay(people: Shell, letter: int) -> None:
+    assert "people now." in people.do("campaign", "send", letter, "--now")
+    due = datetime.fromisoformat(people.ask("campaign", "show", letter)["due_at"])
+    assert due <= datetime.now(UTC)
+
+
+def test_a_schedule_is_said_in_local_time_and_shown_both_ways(people: Shell, letter: int) -> None:
+    year = datetime.now(UTC).year + 1
+    words = ("--at", f"{year}-07-01T09:00", "--zone", "Europe/Berlin")
+    said = people.do("campaign", "send", letter, *words)
+    assert f"{year}-07-01 09:00 Europe/Berlin ({year}-07-01 07:00:00 UTC), in" in said
+    one = people.ask("campaign", "show", letter)
+    assert (one["due_at"], one["zone"]) == (f"{year}-07-01T07:00:00+00:00", "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--at", "2099-07-01T09:00"), "a local time and its zone"),
+        (("--zone", "Europe/Berlin"), "a local time and its zone"),
+        (("--at", "2099-07-01T09:00", "--zone", "Europe/Bern"), "Write the time as"),
+        (("--at", "2027-03-28T02:30", "--zone", "Europe/Berlin"), "doesn't exist"),
+        (("--at", "2027-10-31T02:30", "--zone", "Europe/Berlin"), "happens twice"),
+        (("--at", "2020-07-01T09:00", "--zone", "UTC"), "is past"),
+        (("--at", "2099-07-01T09:00", "--zone", "UTC", "--now"), "two times"),
+    ],
+)
+def test_a_schedule_that_is_no_instant_sends_nothing(
+    people: Shell, letter: int, words: tuple[str, ...], told: str
+) -> None:
+    said = people("campaign", "send", letter, *words)
+    assert (said.status, len(said.sentences)) == (2, 1)
+    assert told in said.err
+    assert people.ask("campaign", "show", letter)["state"] == "draft"
+
+
+def test_a_check_stands_in_the_way_until_it_is_overridden_with_a_reason(
+    people: Shell, letter: int
+) -> None:
+    people.do("campaign", "edit", letter, "--subject", "Hello *|FNAME|*")
+    said = people("campaign", "send", letter, "--now")
+    assert said.status == 1
+    assert "unresolved_tag" in said.err
+    assert people("campaign", "send", letter, "--override", "unresolved_tag").status == 2
+    people.do(
+        *("campaign", "send", letter, "--now", "--override", "unresolved_tag"),
+        *("--reason", "It is meant as it stands.", "--as", ADMIN),
+    )
+    db = people.db
+    with db.reading() as session:
+        actions = [one.action for one in audit.of(session, ("campaign", letter))]
+    db.close()
+    assert actions[-2:] == ["campaign.checks_overridden", "campaign.sent"]
+
+
+def test_a_running_campaign_is_paused_resumed_and_stopped(people: Shell, letter: int) -> None:
+    assert people("campaign", "pause", letter).status == 1
+    change(people, letter, state=CampaignState.SENDING)
+    for act, state in (("pause", "paused"), ("resume", "sending"), ("cancel", "cancelled")):
+        people.do("campaign", act, letter)
+        again = people("campaign", act, letter)
+        assert (again.status, len(again.sentences)) == (1, 1)
+        db = people.db
+        with db.reading() as session:
+            assert session.get_one(Campaign, letter).state == state
+        db.close()
+
+
+def test_show_has_the_promised_names_and_reads_well(people: Shell, letter: int) -> None:
+    one = people.ask("campaign", "show", letter)
+    assert [name for name in one if name in PROMISED] == PROMISED
+    said = people.do("campaign", "show", letter)
+    assert f"Campaign {letter}: Hello (promotional) is draft." in said
+    assert "chosen" in said and "pending" in said
+
+
+def test_list_shows_the_newest_first(people: Shell, letter: int) -> None:
+    source = people.write("x.md", "Hello.\n")
+    words = ("--topic", "news", "--subject", "A [bold] one", "--source", source)
+    second = int(people.do("campaign", "create", *words))
+    assert [one["id"] for one in people.ask("campaign", "list")] == [second, letter]
+    assert "A [bold] one" in people.do("campaign", "list")
+
+
+def test_an_unknown_campaign_is_one_sentence(people: Shell) -> None:
+    for act in ("show", "check", "wait", "send", "cancel", "edit", "approve"):
+        for number in ("7", "0", "99999999999999999999"):
+            said = people("campaign", act, number)
+            assert (said.status, said.out, len(said.sentences)) == (1, "", 1), act
+            assert f"There is no campaign {number}." in said.err
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        (CampaignState.FINISHED, 0),
+        (CampaignState.HELD, 3),
+        (CampaignState.PAUSED, 5),
+        (CampaignState.CANCELLED, 6),
+        (CampaignState.SENDING, 7),
+        (CampaignState.FREEZING, 7),
+        (CampaignState.DRAFT, 1),
+    ],
+)
+def test_wait_exits_as_the_campaign_ended(
+    people: Shell, letter: int, state: CampaignState, status: int
+) -> None:
+    change(people, letter, state=state, started_at=datetime.now(UTC))
+    assert people("campaign", "wait", letter, "--timeout", "0").status == status
+
+
+def test_wait_says_when_a_campaign_is_stalled(people: Shell, letter: int) -> None:
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    change(people, letter, state=CampaignState.FREEZING, started_at=hour_ago)
+    said = people("campaign", "wait", letter)
+    assert said.status == 4
+    assert said.err.startswith("Stalled: No worker is running")
+    assert people.ask("campaign", "show", letter)["state"] == "stalled"
+
+
+def test_a_test_that_cannot_be_handed_over_says_so(people: Shell, letter: int) -> None:
+    said = people("campaign", "test", letter, "marta@example.com", "--person", "ada@example.org")
+    assert (said.status, len(said.sentences)) == (1, 1)
+    assert "The test wasn't accepted" in said.err
+    assert "marta" not in said.err
+    for words, status in (
+        ((letter, "marta"), 2),
+        ((letter, "m@example.com", "--person", "nobody@example.com"), 1),
+    ):
+        assert people("campaign", "test", *words).status == status
+
+
+def test_staging_sends_tests_to_its_allow_list_only(people: Shell, letter: int) -> None:
+    people.set(ENVIRONMENT="staging", ALLOW_LIST="@example.net")
+    said = people("campaign", "test", letter, "marta@example.com")
+    assert (said.status, len(said.sentences)) == (2, 1)
+    assert "MAILPREFS_ALLOW_LIST" in said.err
+
+
+def test_stopped_sending_says_why_and_goes_on_when_told(people: Shell) -> None:
+    assert people.ask("sending", "show") == {"stopped": None, "waits_until": None}
+    assert people.do("sending", "show") == "Mail may go out."
+    db = people.db
+    with db.transaction() as session:
+        pace.turn(session, rate=0, batch_size=1)
+        pace.wait_for_all(session, seconds=100)
+    assert "wait until" in people.do("sending", "show")
+    with db.transaction() as session:
+        pace.stop(session, "The key was refused.")
+    db.close()
+    assert people.ask("sending", "show")["stopped"] == "The key was refused."
+    assert "mailprefs sending start" in people.do("sending", "show")
+    assert people("sending", "start", "--as", ILSE).status == 1
+    people.do("sending", "start", "--as", ADMIN)
+    assert people.ask("sending", "show") == {"stopped": None, "waits_until": None}
