@@ -47,6 +47,8 @@ EVIDENCE = Mark(personal=True, erasure=Erasure.ROW, retention=Retention.EVIDENCE
 WEBHOOK = Mark(personal=True, erasure=Erasure.ROW, retention=Retention.WEBHOOK)
 # A keyed hash outlives erasure: neither an import nor a late event brings the person back.
 KEYED_HASH = Mark(personal=True, erasure=Erasure.KEEP, retention=Retention.ALWAYS)
+# A delivery that is never counted, for ever; once its link to the person is gone it is nobody's.
+SILENCED = Mark(personal=True, erasure=Erasure.KEEP, retention=Retention.ALWAYS)
 OF_STAFF = Mark(personal=True, erasure=Erasure.KEEP, retention=Retention.STAFF)
 
 

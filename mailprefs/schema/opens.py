@@ -5,7 +5,7 @@ from datetime import date, datetime
 from sqlalchemy import Date, Integer, LargeBinary, SmallInteger, String
 from sqlalchemy.orm import Mapped
 
-from mailprefs.schema.base import EVIDENCE, LINK_TO_PERSON, Base, BigId, UtcDateTime, column
+from mailprefs.schema.base import EVIDENCE, SILENCED, Base, BigId, UtcDateTime, column
 
 
 class Open(Base):
@@ -76,9 +76,7 @@ class SilencedDelivery(Base):
 
     __tablename__ = "silenced_deliveries"
 
-    delivery_id: Mapped[int] = column(
-        BigId, primary_key=True, autoincrement=False, mark=LINK_TO_PERSON
-    )
+    delivery_id: Mapped[int] = column(BigId, primary_key=True, autoincrement=False, mark=SILENCED)
 
 
 class SpoolPosition(Base):
