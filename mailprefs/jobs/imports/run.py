@@ -31,9 +31,9 @@ from mailprefs.jobs.imports.sqlite import SqliteStore
 from mailprefs.jobs.imports.writing import Batch, Proof, Store, write
 from mailprefs.schema.imports import ImportedAs
 
-# Whoever takes the gate holds it for 50 ms at most; slices shrink and grow to stay well below.
-_HOLD_SECONDS = 0.04
-_SMALLEST_SLICE = 200
+# Whoever takes the gate holds it for 50 ms at most, commit included; slices shrink and grow so.
+_HOLD_SECONDS = 0.03
+_SMALLEST_SLICE = 250
 _FIRST_SLICE = 500
 _ATTEMPTS = 5
 _UNIQUE_VIOLATION = "23505"
@@ -195,7 +195,7 @@ class _Slices:
             write(session, store, changes, batch, writes.proof)
             journal.refuse(session, self.at, [row for row in part if isinstance(row, Refusal)])
             at = journal.advance(session, self.at, self._beyond(part, changes))
-        self._resize(len(part), monotonic() - began)
+            self._resize(len(part), monotonic() - began)
         return at
 
     def _changes(self, store: Store, part: Sequence[Row]) -> Changes:
@@ -213,7 +213,7 @@ class _Slices:
         return self.at._replace(done=self.at.done + len(part), counts=counts)
 
     def _resize(self, rows: int, seconds: float) -> None:
-        """Fit the next slice to what the last one took."""
+        """Fit the next slice to what the last one took, but for its commit, which is the disk's."""
         fitting = int(rows * min(2.0, _HOLD_SECONDS / max(seconds, 0.001)))
         self._size = max(_SMALLEST_SLICE, min(self._most, fitting))
 
@@ -223,11 +223,11 @@ def _all(
 ) -> None:
     """Take every row that isn't done yet, telling how far it is."""
     for before, window in rows.windows():
-        at = max(0, slices.at.done - before)
-        while at < len(window):
-            at += slices.take(window[at : at + SLICE])
+        del window[: max(0, slices.at.done - before)]
+        while window:
+            del window[: slices.take(window)]
             if progress is not None:
-                done = before + at
+                done = rows.read - len(window)
                 progress(Progress(done, rows.position * done // rows.read, size))
         slices.checkpoint()
     if rows.position != size:
