@@ -1,0 +1,164 @@
+"""Recipients' pages in Debian's Chromium, without script: accessible, and large enough to hit."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, sync_playwright
+from pydantic import SecretStr
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from mailprefs.app import create_app
+from mailprefs.db.database import Database
+from mailprefs.settings import Environment, Settings
+from mailprefs.web.parts import Parts
+from tests.web.conftest import ADDRESS_KEY, TOKEN_KEY, Reader, subscribed
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = Path("/usr/bin/chromium")
+SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+PHONE, WIDE = (390, 844), (1280, 900)
+# WCAG 2.2, 2.5.8 asks for 24 px; ours are thumbs' work.
+SMALLEST = 44
+AXE = {
+    "resultTypes": ["violations"],
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+}
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """Give one database: a browser doesn't see which it is."""
+    return sqlite_url
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    return Settings(
+        data_dir=tmp_path / "data",
+        database_url=database_url,
+        environment=Environment.PRODUCTION,
+        token_keys=SecretStr(TOKEN_KEY),
+        address_key=SecretStr(ADDRESS_KEY),
+        contact="hello@example.com",
+    )
+
+
+@pytest.fixture
+def site(parts: Parts) -> Iterator[str]:
+    server: BaseWSGIServer = make_server("127.0.0.1", 0, create_app(parts), threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def open_page(site: str) -> Iterator[Open]:
+    """Give a function that opens a window; without script unless axe needs it."""
+    if not CHROMIUM.exists():
+        pytest.skip("Chromium isn't installed: apt-get install chromium")
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+
+        def opened(
+            path: str,
+            *,
+            size: tuple[int, int] = PHONE,
+            is_dark: bool = False,
+            has_script: bool = False,
+        ) -> Page:
+            context = chromium.new_context(
+                viewport={"width": size[0], "height": size[1]},
+                color_scheme="dark" if is_dark else "light",
+                java_script_enabled=has_script,
+                base_url=site,
+            )
+            page = context.new_page()
+            page.on("console", lambda message: pytest.fail(f"the console says: {message.text}"))
+            page.on("request", lambda request: _must_be_ours(request.url, site))
+            page.goto(path)
+            return page
+
+        yield opened
+        chromium.close()
+
+
+def _must_be_ours(url: str, site: str) -> None:
+    assert url.startswith((site, "data:")), f"a page asked {url}"
+
+
+@pytest.mark.parametrize("is_dark", [False, True])
+@pytest.mark.parametrize("size", [PHONE, WIDE])
+def test_every_page_passes_axe(
+    open_page: Open,
+    unsubscribe_path: str,
+    preferences_path: str,
+    size: tuple[int, int],
+    *,
+    is_dark: bool,
+) -> None:
+    def examine(page: Page, name: str) -> None:
+        found = Axe().run(page, options=AXE)
+        assert found.violations_count == 0, f"{name}: {found.generate_report()}"
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= size[0], f"{name} is wider than the window"
+
+    paths = [unsubscribe_path, preferences_path, "/u/damaged", "/fresh-link", "/policy"]
+    for path in paths:
+        page = open_page(path, size=size, is_dark=is_dark, has_script=True)
+        examine(page, path[:3])
+        page.context.close()
+    page = open_page(unsubscribe_path, size=size, is_dark=is_dark, has_script=True)
+    page.get_by_role("button", name="Unsubscribe").click()
+    examine(page, "after leaving")
+    page.get_by_role("button", name="Also stop measuring").click()
+    examine(page, "after refusing")
+
+
+def test_every_control_is_large_enough_for_a_thumb(
+    open_page: Open, unsubscribe_path: str, preferences_path: str
+) -> None:
+    for path in (unsubscribe_path, preferences_path, "/u/damaged", "/fresh-link"):
+        page = open_page(path)
+        for control in page.locator("button, .choice, input:not([type=hidden]), .footer a").all():
+            if control.evaluate("one => one.closest('.choice') !== null && one.matches('input')"):
+                continue  # its whole row is the target
+            box = control.bounding_box()
+            assert box is not None
+            assert box["height"] >= SMALLEST, control.inner_text()
+
+
+def test_leaving_and_coming_back_works_without_script(
+    open_page: Open, db: Database, reader: Reader, unsubscribe_path: str
+) -> None:
+    page = open_page(unsubscribe_path)
+    page.get_by_role("button", name="Unsubscribe").click()
+    assert page.title() == "You are unsubscribed"
+    assert subscribed(db, reader) == set()
+    page.get_by_label("Events").check()
+    page.get_by_role("button", name="Keep what I picked").click()
+    assert subscribed(db, reader) == {"events"}
+    page.goto(unsubscribe_path)
+    page.get_by_role("button", name="Unsubscribe").click()
+    page.get_by_role("button", name="Undo").click()
+    assert subscribed(db, reader) == {"events"}
+
+
+def test_choices_are_made_by_keyboard_alone(
+    open_page: Open, db: Database, reader: Reader, preferences_path: str
+) -> None:
+    page = open_page(preferences_path)
+    page.get_by_label("Newsletter").focus()
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Save topics").focus()
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert page.title() == "Your topics are saved"
+    assert subscribed(db, reader) == {"events"}
