@@ -47,7 +47,6 @@ def create_app(parts: Parts) -> "Flask":
 
     from mailprefs.web import (
         access,
-        auth,
         current,
         errors,
         fresh_links,
@@ -74,18 +73,27 @@ def create_app(parts: Parts) -> "Flask":
     request_log.install(app, untouched=untouched | {"static", "health.healthz"})
     errors.install(app)
     app.before_request(access.guard)
-    auth.install(app, parts.db)
-    _routes(app)
+    _routes(app, parts)
     app.wsgi_app = PixelFirst(app.wsgi_app, parts)  # type: ignore[method-assign]  # Flask's documented way to put a layer in front
     return app
 
 
-def _routes(app: "Flask") -> None:
+def _routes(app: "Flask", parts: Parts) -> None:
     """Register every blueprint: recipients' first, then those behind a sign-in or a key."""
-    from mailprefs.web import fresh_links, health, pixel, policy, preferences, unsubscribe, webhooks
+    from mailprefs.web import (
+        auth,
+        fresh_links,
+        health,
+        pixel,
+        policy,
+        preferences,
+        unsubscribe,
+        webhooks,
+    )
     from mailprefs.web.api import routes as api
     from mailprefs.web.staff import pages as staff_pages
 
+    auth.install(app, parts.db)
     recipients = (pixel, unsubscribe, preferences, fresh_links, policy, webhooks, health)
     for module in (*recipients, staff_pages, api):
         app.register_blueprint(module.routes)

@@ -103,7 +103,7 @@ def install(app: Flask, db: Database) -> None:
     for hook, kept in zip(hooks, before, strict=True):
         hook[None][:] = kept
     # No sign-in by a token in a header or query.
-    security.login_manager.request_loader(lambda _: None)  # type: ignore[no-untyped-call]
+    security.login_manager.request_loader(lambda _: None)  # type: ignore[no-untyped-call]  # the package has no types
 
 
 def only(*roles: Role) -> Callable[[View], View]:
@@ -141,7 +141,7 @@ def roles_for(view: Callable[..., Any]) -> frozenset[Role] | None:
 def signed_in() -> Member | None:
     """Give the member of staff who asks, or None; reads the store once a request."""
     if "member" not in g:
-        current = cast("Any", current_user)._get_current_object()  # noqa: SLF001 - Flask's documented way to the object behind a proxy
+        current = cast("Any", current_user)._get_current_object()  # noqa: SLF001 - the documented way to the object behind a proxy
         g.member = current if isinstance(current, Member) else None
         if g.member is not None:
             session.modified = True  # so that its twelve hours begin again
@@ -193,7 +193,7 @@ def check_form() -> None:
     if request.method in SAFE_METHODS:
         return
     try:
-        validate_csrf(request.form.get(FORM_FIELD))  # type: ignore[no-untyped-call]
+        validate_csrf(request.form.get(FORM_FIELD))  # type: ignore[no-untyped-call]  # the package has no types
     except ValidationError:
         raise NotAllowed(
             "This form is out of date, so nothing was changed. Go back, load the page again and "
@@ -203,7 +203,7 @@ def check_form() -> None:
 
 def form_token() -> str:
     """Give what a form of ours carries so that ``check_form`` lets it pass."""
-    return cast("str", generate_csrf())  # type: ignore[no-untyped-call]
+    return cast("str", generate_csrf())  # type: ignore[no-untyped-call]  # the package has no types
 
 
 def _ask_to_sign_in() -> NoReturn:

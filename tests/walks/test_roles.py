@@ -61,6 +61,7 @@ FOR_SOME = {
     ("POST", "/staff/campaigns/<int:campaign_id>/resume"): SENDS,
     ("POST", "/staff/campaigns/<int:campaign_id>/cancel"): SENDS,
     ("POST", "/staff/campaigns/<int:campaign_id>/approve"): APPROVES,
+    ("POST", "/staff/sending/start"): SENDS,
     ("GET", "/staff/people"): SEES_PEOPLE,
     ("POST", "/staff/people"): SEES_PEOPLE,
     ("GET", "/staff/people/<int:recipient_id>"): SEES_PEOPLE,

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from mailprefs import audit, staff, subscriptions
 from mailprefs.campaigns import review, shown, states
 from mailprefs.campaigns.shown import Overview
+from mailprefs.deliveries import pace
 from mailprefs.reports.campaigns import DEFINITIONS, Report, report
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.people import Sender, Topic
@@ -119,4 +120,10 @@ def _rows() -> dict[str, Any]:
     with parts.db.reading() as session:
         found = shown.listed(session, now=parts.clock())
         topics = {topic.slug: topic.name for topic in subscriptions.topics(session)}
-    return {"rows": found, "topics": topics, "moving": any(one.state in MOVING for one in found)}
+        paced = pace.show(session)
+    return {
+        "rows": found,
+        "topics": topics,
+        "moving": any(one.state in MOVING for one in found),
+        "stopped": paced.stopped_reason if paced.stopped_at else None,
+    }

@@ -60,6 +60,7 @@ for _part in (
     team,
 ):
     routes.register_blueprint(_part.routes)
+routes.register_blueprint(sending.everything)
 
 
 class MenuItem(NamedTuple):

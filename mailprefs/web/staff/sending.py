@@ -13,7 +13,6 @@ from mailprefs.campaigns.review import Review
 from mailprefs.db.database import Gate
 from mailprefs.errors import BadInput, Conflict, MailprefsError, NotAllowed
 from mailprefs.policy import Role
-from mailprefs.schema.campaigns import Campaign
 from mailprefs.web import auth
 from mailprefs.web.current import here
 from mailprefs.web.errors import status_of
@@ -26,6 +25,7 @@ Answer = Response | tuple[str, int]
 Change = Callable[..., None]
 
 routes = Blueprint("sending", __name__, url_prefix="/campaigns/<int:campaign_id>")
+everything = Blueprint("all_sending", __name__, url_prefix="/sending")
 
 
 @routes.get("/review")
@@ -45,8 +45,8 @@ def send(campaign_id: int) -> Answer:
         due, zone = _due(now)
         with parts.db.reading() as session:
             done = review.review(session, campaign_id, parts.settings)
+        _check_reviewed(done)
         with parts.db.transaction() as session:
-            _check_reviewed(states.find(session, campaign_id), done)
             review.require(
                 session,
                 done,
@@ -131,6 +131,17 @@ def cancel(campaign_id: int) -> Answer:
     return _change(campaign_id, states.cancel, told)
 
 
+@everything.post("/start")
+@auth.only(Role.SEND)
+def start() -> Response:
+    """Let all sending go on, once what the vendor refused is mended."""
+    parts = here()
+    with parts.db.transaction() as session:
+        states.start_sending(session, auth.actor(), now=parts.clock())
+    flash("Sending goes on.")
+    return redirect(url_for("staff.campaigns.listed"), code=303)
+
+
 def _change(campaign_id: int, change: Change, told: str) -> Answer:
     """Change a campaign's state, under the gate: some changes take sending away."""
     parts = here()
@@ -143,13 +154,13 @@ def _change(campaign_id: int, change: Change, told: str) -> Answer:
     return _back(campaign_id)
 
 
-def _check_reviewed(campaign: Campaign, done: Review) -> None:
+def _check_reviewed(done: Review) -> None:
     """Send only what was looked at, to as many as were shown.
 
     :raises Conflict: when the campaign or its audience changed since the page was shown.
     :raises BadInput: when the number isn't typed as asked for.
     """
-    if request.form.get("revision") != str(campaign.revision):
+    if request.form.get("revision") != str(done.revision):
         raise Conflict("Somebody changed this campaign since you looked at it. Review it again.")
     seen = request.form.get("eligible", "")
     if not seen.isdecimal() or done.eligible > int(seen) + MANY // 10 + int(seen) // 100:

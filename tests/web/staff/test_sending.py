@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from mailprefs import audit
 from mailprefs.app import create_app
+from mailprefs.deliveries import pace
 from mailprefs.policy import MessageClass, Role
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.vendor.message import Mailing, Outcome, Verdict
@@ -267,6 +268,22 @@ def test_a_running_campaign_is_paused_goes_on_and_is_stopped(
     refused = browser.post(f"{path}/resume")
     assert refused.status_code == 409
     assert "only one that is paused" in refused.text
+
+
+def test_when_all_sending_stands_the_list_says_why_and_lets_it_go_on(
+    browser: Browser, parts: Parts
+) -> None:
+    with parts.db.transaction() as session:
+        pace.stop(session, "The vendor says that the key is not valid.")
+    browser.sign_in_as(Role.ANALYSE)
+    page = browser.get("/staff/campaigns").text
+    assert "the key is not valid" in page
+    assert "It is mended" not in page
+    browser.sign_in_as(Role.SEND)
+    assert "It is mended" in browser.get("/staff/campaigns").text
+    assert "stopped" not in browser.follow(browser.post("/staff/sending/start"))
+    with parts.db.reading() as session:
+        assert pace.show(session).stopped_at is None
 
 
 def test_a_test_goes_to_the_address_asked_for_and_counts_nowhere(
