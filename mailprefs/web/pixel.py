@@ -78,17 +78,17 @@ class Recorder:
         if environ.get("HTTP_SEC_GPC") == "1" or environ.get("HTTP_DNT") == "1":
             return
         try:
-            link = self._read(environ["PATH_INFO"][len(OPEN_PREFIX) :])
-            verdict = classify(environ.get("HTTP_USER_AGENT"))
-            subject = link.campaign_id if link.delivery_id is None else link.delivery_id
+            campaign_id, delivery_id = self._read(environ["PATH_INFO"][len(OPEN_PREFIX) :])
+            kind, reason, client = classify(environ.get("HTTP_USER_AGENT"))
+            is_aggregate = delivery_id is None
             self._append(
                 Record(
-                    subject,
-                    link.is_aggregate,
+                    campaign_id if delivery_id is None else delivery_id,
+                    is_aggregate,
                     int(self._clock().timestamp() * 1000),
-                    int(verdict.kind),
-                    int(verdict.reason),
-                    int(verdict.client),
+                    kind,
+                    reason,
+                    client,
                     None,
                     RULESET,
                 )

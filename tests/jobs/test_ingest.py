@@ -117,6 +117,35 @@ def test_a_crash_before_the_commit_loses_and_doubles_nothing(
         assert session.query(Loads).one().n == 1
 
 
+@pytest.mark.parametrize("step", ["record", "_move"])
+def test_position_and_effect_are_one(
+    *,
+    db: Database,
+    sent: list[int],
+    writer: Spool,
+    job: Ingest,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    """Whichever of the two fails after it has written, neither stays."""
+    writer.append(hit(sent[0] >> 32, is_aggregate=True))
+    place = opens if step == "record" else ingest
+    write = getattr(place, step)
+
+    def write_and_fail(*arguments: object) -> None:
+        write(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, step, write_and_fail)
+    with pytest.raises(KeyboardInterrupt):
+        job.drain()
+    with db.reading() as session:
+        assert session.query(SpoolPosition).count() == 0
+        assert session.query(Loads).count() == 0
+    monkeypatch.setattr(place, step, write)
+    assert job.drain() == 1
+
+
 def test_a_crash_after_the_commit_counts_nothing_again(
     db: Database, sent: list[int], writer: Spool, directory: Path
 ) -> None:
