@@ -260,7 +260,7 @@ def test_the_loop_goes_on_after_the_database_was_away(
 
     def fail_first(given: threading.Event | None = None) -> int:
         if outcomes:
-            raise outcomes.pop(0)  # type: ignore[misc]
+            raise outcomes.pop(0)  # type: ignore[misc]  # only errors are in the list
         stop.set()
         return drain(None)
 

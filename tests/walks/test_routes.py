@@ -119,6 +119,7 @@ def test_every_link_that_we_make_leads_to_its_page(app: Flask, parts: Parts) -> 
         links.unsubscribe_path(2**63 - 1, 2**63 - 1, 2**63 - 1): "unsubscribe.show",
         links.preferences_path(1, 1): "preferences.show",
         links.preferences_path(2**63 - 1): "preferences.show",
+        links.sign_in_path(b"n" * 16): "staff.sign_in.link",
     }
     adapter = app.url_map.bind("localhost")
     for path, endpoint in made.items():

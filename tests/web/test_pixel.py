@@ -109,7 +109,7 @@ def test_the_picture_is_one_transparent_point_and_stays_in_no_cache(client: Flas
     picture = Image.open(BytesIO(response.data))
     assert picture.format == "GIF"
     assert picture.size == (1, 1)
-    assert picture.convert("RGBA").getpixel((0, 0))[3] == 0  # type: ignore[index]
+    assert picture.convert("RGBA").getpixel((0, 0))[3] == 0  # type: ignore[index]  # RGBA has four parts
     assert response.status_code == 200
     assert response.content_type == "image/gif"
     assert "no-store" in response.headers["Cache-Control"]
@@ -198,7 +198,7 @@ def test_no_request_touches_the_database(parts: Parts, client: FlaskClient, db: 
     def refuse(*_: object, **__: object) -> object:
         raise AssertionError("the pixel asked the database")
 
-    db.engine.connect = refuse  # type: ignore[method-assign,assignment]
+    db.engine.connect = refuse  # type: ignore[method-assign,assignment]  # whoever asks is caught
     assert client.get(parts.links.open_path(DELIVERY)).status_code == 200
     assert len(hits(parts)) == 1
 
