@@ -140,8 +140,7 @@ def send(installation: Installation, topic: str, subject: str, source: str) -> i
     )
     checked = installation.ask("campaign", "check", number)
     say(f"{checked['eligible']:,} of {checked['chosen']:,} people would get it")
-    installation.call("campaign", "send", number, "--now", "--as", MARTA)
-    watch(installation, subject, int(number), checked["eligible"])
+    release(installation, subject, number, checked["eligible"])
     return int(number)
 
 
@@ -168,25 +167,25 @@ def send_notice(installation: Installation) -> int:
     say("Marta can't approve what she wrote")
     installation.call("campaign", "approve", number, "--as", ILSE)
     checked = installation.ask("campaign", "check", number)
-    installation.call("campaign", "send", number, "--now", "--as", MARTA)
-    watch(installation, _SUBJECTS[2], int(number), checked["eligible"])
+    release(installation, _SUBJECTS[2], number, checked["eligible"])
     return int(number)
 
 
-def watch(installation: Installation, subject: str, number: int, people_to_reach: int) -> None:
-    """Show the vendor's stand-in taking the messages in, until the campaign is finished."""
+def release(installation: Installation, subject: str, number: str, people_to_reach: int) -> None:
+    """Send a checked campaign; show the vendor's stand-in taking the messages in."""
     before = accepted(installation)
+    installation.call("campaign", "send", number, "--now", "--as", MARTA)
     columns = (TextColumn("  {task.description}"), BarColumn(32), MofNCompleteColumn())
     with Progress(*columns, console=out) as bar:
         task = bar.add_task(subject, total=people_to_reach)
         until = time.monotonic() + 120
-        while time.monotonic() < until:
-            done = accepted(installation) - before
+        while (done := accepted(installation) - before) < people_to_reach:
+            if time.monotonic() > until:
+                raise DemoError(f"After two minutes {done:,} of {people_to_reach:,} had arrived.")
             bar.update(task, completed=done)
-            if done >= people_to_reach:
-                break
             time.sleep(0.2)
-    installation.call("campaign", "wait", str(number), "--timeout", "60")
+        bar.update(task, completed=done)
+    installation.call("campaign", "wait", number, "--timeout", "60")
 
 
 def read(installation: Installation, campaign: int, *, seed: int) -> dict[str, Any]:
