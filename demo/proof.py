@@ -140,7 +140,10 @@ def _administrative_faults(message: Message) -> Iterator[str]:
         yield "a notice with list headers"
     if PIXEL.search(message["html"]) or "/o/" in message["html"] or "/u/" in message["html"]:
         yield "a notice that is measured or can be unsubscribed from"
-    if message["mail_settings"] != {"bypass_unsubscribe_management": {"enable": True}}:
+    settings = message["mail_settings"]
+    if settings.get("bypass_unsubscribe_management") != {"enable": True}:
         yield "a notice that the vendor's unsubscribe list would stop"
+    if "bypass_list_management" in settings:
+        yield "a notice that goes even to addresses that bounced"
     if message["from_email"] != "notices@lindenhof.example":
         yield "the wrong sender"

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 from mailprefs import staff
 from mailprefs.app import Parts, build
 from mailprefs.audit import CONSOLE, Actor
-from mailprefs.db.migrate import pending
+from mailprefs.db.version import pending
 from mailprefs.errors import BadFile, Conflict
 from mailprefs.policy import Role
 from mailprefs.settings import load

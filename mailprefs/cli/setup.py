@@ -15,7 +15,8 @@ from mailprefs.audit import CONSOLE, Actor
 from mailprefs.cli import console
 from mailprefs.consent.policies import current_policy, publish_policy
 from mailprefs.db.database import Database
-from mailprefs.db.migrate import pending, upgrade
+from mailprefs.db.migrate import upgrade
+from mailprefs.db.version import pending
 from mailprefs.errors import BadSetting, NotFound
 from mailprefs.keys import new_key
 from mailprefs.policy import MessageClass, Role

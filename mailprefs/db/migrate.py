@@ -1,9 +1,7 @@
-"""Bring a database to the current schema, and say how far it is."""
+"""Bring a database to the current schema. Whether it is there: ``mailprefs.db.version``."""
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from mailprefs.db.database import Database
@@ -15,14 +13,6 @@ def upgrade(db: Database) -> None:
     with db.transaction() as session:
         connection = session.connection()
         command.upgrade(_config(connection), "head")
-
-
-def pending(db: Database) -> bool:
-    """Tell whether the database lacks a migration (or is empty)."""
-    with db.reading() as session:
-        applied = MigrationContext.configure(session.connection()).get_current_heads()
-    heads = ScriptDirectory(str(migrations_dir())).get_heads()
-    return set(applied) != set(heads)
 
 
 def _config(connection: Connection) -> Config:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from mailprefs import audit
-from mailprefs.db.migrate import pending
+from mailprefs.db.version import pending
 from mailprefs.schema.choices import PolicyVersion
 from mailprefs.schema.people import Sender, Topic
 from mailprefs.schema.staff import Staff

@@ -14,7 +14,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, inspect, text
 
 from mailprefs.db.database import Database
-from mailprefs.db.migrate import pending, upgrade
+from mailprefs.db.migrate import upgrade
+from mailprefs.db.version import pending
 from mailprefs.schema.base import Base
 from mailprefs.schema.tables import metadata
 from mailprefs.settings import migrations_dir
