@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from mailprefs import consent
 from mailprefs.db.dialects import among, insert
 from mailprefs.policy import Choice, MessageClass
 from mailprefs.schema.campaigns import Campaign
@@ -153,10 +154,18 @@ def _record_opens(session: Session, fetches: Sequence[Fetch]) -> int:
     _add_up_opens(session, [first[key] for key in new], sent)
     wanted: dict[int, int] = {}
     for delivery_id, kind in new:
-        bits = FETCHED | (HUMAN if OpenKind(kind).is_human_plausible else 0)
+        bits = _bits(first[delivery_id, kind])
         wanted[delivery_id] = wanted.get(delivery_id, 0) | bits
     _move_bits(session, {one: sent[one].bits for one in wanted}, wanted)
     return len(new)
+
+
+def _bits(fetch: Fetch) -> int:
+    """Give what a fetch says of its delivery; a scanner's or a bot's says nothing of its reader."""
+    if fetch.kind in {OpenKind.SCANNER, OpenKind.BOT}:
+        return 0
+    apple = APPLE if fetch.reason is Reason.APPLE_PRIVACY else 0
+    return FETCHED | apple | (HUMAN if fetch.kind.is_human_plausible else 0)
 
 
 def _sent(session: Session, ids: Iterable[int]) -> dict[int, _Sent]:
@@ -240,16 +249,22 @@ def _first_of_each_kind(
 def _insert_opens(
     session: Session, first: Mapping[tuple[int, int], Fetch], sent: Mapping[int, _Sent]
 ) -> list[tuple[int, int]]:
-    """Insert what isn't there yet; give the keys of the rows that are new."""
+    """Insert what isn't there yet; give the keys of the rows that are new.
+
+    Each row is under the policy in force when the picture was fetched, which may be a later one
+    than the message was sent under.
+    """
     if not first:
         return []
+    policies = consent.policy_starts(session)
     rows = [
         {
             "delivery_id": delivery_id,
             "kind": kind,
             "reason": int(fetch.reason),
             "ruleset": fetch.ruleset,
-            "policy_version_id": sent[delivery_id].policy_version_id,
+            "policy_version_id": consent.policy_at(policies, fetch.at)
+            or sent[delivery_id].policy_version_id,
             "first_seen_at": fetch.at.replace(second=0, microsecond=0),
             "country": fetch.country,
             "client": int(fetch.client),

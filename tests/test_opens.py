@@ -78,7 +78,7 @@ def recount(session: Session, zone_hours: int = 0) -> dict[tuple[str, str, int],
     return counts
 
 
-def test_an_open_is_kept_to_the_minute_with_the_policy_of_its_delivery(
+def test_an_open_is_kept_to_the_minute_with_the_policy_then_in_force(
     db: Database, sent: list[int]
 ) -> None:
     assert record(db, fetch(sent[0])) == (1, 0)

@@ -2,7 +2,13 @@
 
 from mailprefs.consent.entries import GENESIS, Entry, Head, Row, Shown, rows
 from mailprefs.consent.ledger import SLICE, Recorded, append, head, history, lock, store, verify
-from mailprefs.consent.policies import current_policy, policy_in_force, publish_policy
+from mailprefs.consent.policies import (
+    current_policy,
+    policy_at,
+    policy_in_force,
+    policy_starts,
+    publish_policy,
+)
 from mailprefs.consent.wordings import wording, wording_text
 
 __all__ = [
@@ -18,7 +24,9 @@ __all__ = [
     "head",
     "history",
     "lock",
+    "policy_at",
     "policy_in_force",
+    "policy_starts",
     "publish_policy",
     "rows",
     "store",

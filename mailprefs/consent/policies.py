@@ -1,7 +1,10 @@
 """Versions of the privacy policy: which one is in force, and publishing a new one."""
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
+from operator import itemgetter
 from typing import TypeVar
 
 from sqlalchemy import Select, select
@@ -31,6 +34,22 @@ def policy_in_force(session: Session, now: datetime) -> int:
 def current_policy(session: Session, now: datetime) -> PolicyVersion | None:
     """Give the policy version in force *now*, text included; None before the first."""
     return session.scalars(_in_force(select(PolicyVersion), now)).first()
+
+
+def policy_starts(session: Session) -> list[tuple[datetime, int]]:
+    """List when each policy version came into force and its id, for ``policy_at``; oldest first."""
+    rows = session.execute(
+        select(PolicyVersion.effective_from, PolicyVersion.id).order_by(
+            PolicyVersion.effective_from, PolicyVersion.id
+        )
+    )
+    return [(row.effective_from, row.id) for row in rows]
+
+
+def policy_at(starts: Sequence[tuple[datetime, int]], at: datetime) -> int | None:
+    """Give the id of the version that was in force at an instant; None before the first."""
+    begun = bisect_right(starts, at, key=itemgetter(0))
+    return starts[begun - 1][1] if begun else None
 
 
 def publish_policy(
