@@ -116,8 +116,9 @@ def test_an_unclosed_quotation_mark_costs_its_own_line_only(broken: bytes) -> No
     assert [row[0] for row in fields(found)] == ["b@x.test", "c@x.test", "d@x.test", "e@x.test"]
 
 
-def test_two_unclosed_quotation_marks_are_not_taken_for_one_long_field() -> None:
-    found = read(b'a@x.test,"one\nb@x.test,"two\nc@x.test,three\n', 2)
+@pytest.mark.parametrize("second", [b'b@x.test,"two', b'b@x.test,"', b'"b@x.test","'])
+def test_two_unclosed_quotation_marks_are_not_taken_for_one_long_field(second: bytes) -> None:
+    found = read(b'a@x.test,"one\n' + second + b"\nc@x.test,three\n", 2)
 
     assert refused(found) == [1, 2]
     assert fields(found) == [["c@x.test", "three"]]

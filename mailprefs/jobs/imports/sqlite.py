@@ -111,21 +111,15 @@ class SqliteStore:
         self._connection.executemany(_CHANGE, rows)
 
     def suppress(self, listed: Sequence[tuple[bytes, SuppressionReason]], batch: Batch) -> None:
-        """Insert suppressions; one that exists stays as it is."""
+        """Insert suppressions, none of which exists: nobody else writes meanwhile."""
         now = moment(batch.now)
         rows = [suppression_row(*one, batch.key_id, now) for one in listed]
-        self._insert("suppressions", SUPPRESSION, rows, " ON CONFLICT DO NOTHING")
+        self._insert("suppressions", SUPPRESSION, rows)
 
-    def _insert(
-        self,
-        table: str,
-        columns: Sequence[str],
-        rows: Sequence[tuple[Any, ...]],
-        otherwise: str = "",
-    ) -> None:
+    def _insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         marks = ",".join("?" * len(columns))
         self._connection.executemany(
-            f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks}){otherwise}",  # noqa: S608 - our own constants
+            f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks})",  # noqa: S608 - our own constants
             rows,
         )
 
