@@ -150,9 +150,11 @@ def forecast(session: Session, audience: Audience) -> Forecast:
 
 def _suppressed(audience: Audience, why: SuppressionReason | None = None) -> Exists:
     """Give whether a suppression that this class honours stands against the person's address."""
+    scopes = audience.message_class.honoured_scopes
     conditions = [
         Suppression.address_hash == Recipient.address_hash,
-        Suppression.scope.in_(audience.message_class.honoured_scopes),
+        # Not IN, whose text SQLAlchemy makes anew each time the statement runs.
+        or_(*(Suppression.scope == scope for scope in scopes)),
     ]
     if why is not None:
         conditions.append(Suppression.reason == why)

@@ -9,18 +9,27 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import BigInteger, Integer, Table, delete, func, literal, select
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Table, delete, text
 from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
 from mailprefs.deliveries.people import Found
-from mailprefs.schema.opens import Measured, MeasuredTotal
+from mailprefs.schema.opens import Measured
 
 _APPLE: Final = 2
 _NEW: Final = (0, _APPLE)
 """The bits of a message of which nothing is known but how its reader's mail is loaded."""
 _MEASURED: Final[Table] = Measured.metadata.tables[Measured.__tablename__]
+# Through the driver: a campaign has one row for each person who may be measured.
+_INSERT_SQLITE: Final = "INSERT OR IGNORE INTO measured (delivery_id, bits) VALUES (?, ?)"
+_INSERT_POSTGRESQL: Final = (
+    "INSERT INTO measured (delivery_id, bits) SELECT unnest(%s::bigint[]), %s"
+    " ON CONFLICT DO NOTHING"
+)
+_ADD_UP: Final = text(
+    "INSERT INTO measured_totals (campaign_id, bits, n) VALUES (:campaign_id, :bits, :by)"
+    " ON CONFLICT (campaign_id, bits) DO UPDATE SET n = measured_totals.n + excluded.n"
+)
 
 
 def add(session: Session, campaign_id: int, found: Found) -> None:
@@ -44,27 +53,14 @@ def _insert(session: Session, ids: Sequence[int], bits: int) -> int:
     """Insert what isn't there; give how many rows are new."""
     if not ids:
         return 0
+    connection = session.connection()
     if dialects.is_sqlite(session):
-        values = func.json_each(f"[{','.join(map(str, ids))}]").table_valued("value")
-        rows = select(values.c.value, literal(bits, Integer)).where(values.c.value > 0)
-    else:
-        array = literal(list(ids), postgresql.ARRAY(BigInteger))
-        rows = select(func.unnest(array), literal(bits, Integer))
-    insert = dialects.insert(session, _MEASURED)
-    return dialects.changed(
-        session, insert.from_select(["delivery_id", "bits"], rows).on_conflict_do_nothing()
-    )
+        rows = [(delivery_id, bits) for delivery_id in ids]
+        return connection.exec_driver_sql(_INSERT_SQLITE, rows).rowcount
+    return connection.exec_driver_sql(_INSERT_POSTGRESQL, (list(ids), bits)).rowcount
 
 
 def _move(session: Session, campaign_id: int, bits: int, by: int) -> None:
     """Change the campaign's total of *bits* by a number."""
-    if by == 0:
-        return
-    insert = dialects.insert(session, MeasuredTotal).values(
-        campaign_id=campaign_id, bits=bits, n=by
-    )
-    session.execute(
-        insert.on_conflict_do_update(
-            index_elements=["campaign_id", "bits"], set_={"n": MeasuredTotal.n + by}
-        )
-    )
+    if by:
+        session.connection().execute(_ADD_UP, {"campaign_id": campaign_id, "bits": bits, "by": by})

@@ -14,11 +14,11 @@ too_large               pending again, as two batches
 An answer may come after the lease was lost and the batch became unknown; it still counts.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Table, or_, select, update
+from sqlalchemy import ColumnElement, Table, Update, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from mailprefs import audit
@@ -27,6 +27,7 @@ from mailprefs.deliveries import hold, measure, pace, pick
 from mailprefs.deliveries.claim import Claim
 from mailprefs.deliveries.pick import Picked
 from mailprefs.policy import Failure
+from mailprefs.schema.base import UtcDateTime
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.deliveries import Batch, BatchState, HandOver
 from mailprefs.vendor.message import Outcome, Verdict
@@ -39,6 +40,51 @@ _CAMPAIGNS: Final[Table] = Campaign.metadata.tables[Campaign.__tablename__]
 _HAND_OVERS: Final[Table] = HandOver.metadata.tables[HandOver.__tablename__]
 _REFUSING: Final = frozenset({Verdict.REFUSED_ADDRESS, Verdict.REFUSED_MESSAGE, Verdict.TOO_LARGE})
 """Answers after which the same request would be refused again."""
+_UNDECIDED: Final = (BatchState.SENDING, BatchState.UNKNOWN)
+
+
+def _settled(state: BatchState, *before: BatchState) -> Update:
+    """Give the statement that brings a hand-over's batch from one of some states to another."""
+    return (
+        update(_BATCHES)
+        .where(
+            _BATCHES.c.id == bindparam("batch"),
+            _BATCHES.c.hand_over_id == bindparam("hand_over"),
+            _BATCHES.c.state.in_(before),
+        )
+        .values(state=state, owner=None, lease_until=None)
+    )
+
+
+# Kept, because making a statement takes longer than running it.
+_UNKNOWN: Final = _settled(BatchState.UNKNOWN, *_UNDECIDED)
+# Pending: a person has decided to send an unknown batch again, and now the answer is here.
+_SENT: Final = _settled(BatchState.SENT, *_UNDECIDED, BatchState.PENDING)
+
+
+def _ended(at: ColumnElement[datetime]) -> Update:
+    """Give the statement that ends a hand-over whose outcome isn't certain yet."""
+    return (
+        update(_HAND_OVERS)
+        .where(
+            _HAND_OVERS.c.id == bindparam("hand_over"),
+            or_(
+                _HAND_OVERS.c.outcome.is_(None),
+                _HAND_OVERS.c.outcome == Verdict.UNCLEAR.value,
+            ),
+        )
+        .values(
+            ended_at=at,
+            outcome=bindparam("word"),
+            status=bindparam("new_status"),
+            message_id=bindparam("new_message_id"),
+            reason=bindparam("new_reason"),
+        )
+    )
+
+
+_END_SQLITE: Final = _ended(bindparam("at", type_=UtcDateTime))
+_END_POSTGRESQL: Final = _ended(func.clock_timestamp(type_=UtcDateTime))
 
 
 def record(session: Session, claim: Claim, outcome: Outcome) -> None:
@@ -68,37 +114,26 @@ def give_back(session: Session, claim: Claim, reason: str) -> None:
 
 def _end_hand_over(session: Session, claim: Claim, word: str, outcome: Outcome) -> bool:
     """Write the end of a hand-over down; false if it has one that is certain."""
-    ended = dialects.changed(
-        session,
-        update(_HAND_OVERS)
-        .where(
-            _HAND_OVERS.c.id == claim.held.hand_over_id,
-            or_(
-                _HAND_OVERS.c.outcome.is_(None),
-                _HAND_OVERS.c.outcome == Verdict.UNCLEAR.value,
-            ),
-        )
-        .values(
-            ended_at=dialects.clock(session),
-            outcome=word,
-            status=outcome.status,
-            message_id=outcome.message_id,
-            reason=outcome.reason[:_LONGEST_REASON] or None,
-        ),
-    )
-    return ended == 1
+    values: dict[str, object] = {
+        "hand_over": claim.held.hand_over_id,
+        "word": word,
+        "new_status": outcome.status,
+        "new_message_id": outcome.message_id,
+        "new_reason": outcome.reason[:_LONGEST_REASON] or None,
+    }
+    if dialects.is_sqlite(session):
+        values["at"] = dialects.database_time(session)
+        ended = session.connection().execute(_END_SQLITE, values)
+    else:
+        ended = session.connection().execute(_END_POSTGRESQL, values)
+    return ended.rowcount == 1
 
 
 def _may_be_accepted(session: Session, claim: Claim, verdict: Verdict) -> None:
     """Make the batch sent, or unknown where the vendor's answer was not to be had."""
     is_sent = verdict is Verdict.ACCEPTED
-    _change(
-        session,
-        claim,
-        # Pending: a person has decided to send an unknown batch again, and now the answer is here.
-        {BatchState.SENDING, BatchState.UNKNOWN} | ({BatchState.PENDING} if is_sent else set()),
-        state=BatchState.SENT if is_sent else BatchState.UNKNOWN,
-    )
+    held = {"batch": claim.held.batch_id, "hand_over": claim.held.hand_over_id}
+    session.connection().execute(_SENT if is_sent else _UNKNOWN, held)
     if claim.picked.is_first:
         stamp_first(session, claim.held.campaign_id, claim.held.claimed_at)
     if is_sent and claim.waits:
@@ -152,7 +187,7 @@ def _back_to_pending(
     own = session.execute(
         select(_BATCHES.c.own)
         .where(_BATCHES.c.id == held.batch_id, _BATCHES.c.hand_over_id == held.hand_over_id)
-        .where(_BATCHES.c.state.in_([BatchState.SENDING, BatchState.UNKNOWN]))
+        .where(_BATCHES.c.state.in_(_UNDECIDED))
         .with_for_update()
     ).scalar_one_or_none()
     if own is None:
@@ -163,20 +198,12 @@ def _back_to_pending(
     state = BatchState.PENDING if own < claim.picked.n else BatchState.SENT
     if campaign_state is CampaignState.CANCELLED and state is BatchState.PENDING:
         state = BatchState.CANCELLED
-    _change(session, claim, {BatchState.SENDING, BatchState.UNKNOWN}, state=state, own=own)
-    return claim.picked._replace(own=own) if state is BatchState.PENDING else None
-
-
-def _change(
-    session: Session, claim: Claim, allowed: Collection[BatchState], **values: object
-) -> None:
     session.execute(
         update(_BATCHES)
-        .where(_BATCHES.c.id == claim.held.batch_id)
-        .where(_BATCHES.c.hand_over_id == claim.held.hand_over_id)
-        .where(_BATCHES.c.state.in_(allowed))
-        .values(owner=None, lease_until=None, **values)
+        .where(_BATCHES.c.id == held.batch_id)
+        .values(state=state, own=own, owner=None, lease_until=None)
     )
+    return claim.picked._replace(own=own) if state is BatchState.PENDING else None
 
 
 def pause(session: Session, campaign_id: int, reason: str) -> None:

@@ -9,10 +9,11 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import Table, select, update
+from sqlalchemy import Table, func, select, update
 from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
+from mailprefs.schema.base import UtcDateTime
 from mailprefs.schema.deliveries import VendorPace
 
 _TABLE: Final[Table] = VendorPace.metadata.tables[VendorPace.__tablename__]
@@ -23,6 +24,10 @@ _COLUMNS: Final = (
     _TABLE.c.stopped_at,
     _TABLE.c.stopped_reason,
 )
+# Kept, because making a statement takes longer than running it.
+_READ: Final = select(*_COLUMNS)
+_READ_TIMED: Final = _READ.add_columns(func.clock_timestamp(type_=UtcDateTime))
+_LOCK_TIMED: Final = _READ_TIMED.with_for_update()
 _ROW: Final = 1
 _BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 LONGEST_WAIT: Final = 300.0
@@ -134,15 +139,25 @@ def show(session: Session) -> Pace:
 
 def _row(session: Session, *, lock: bool) -> _Row:
     """Give the one row, which the first call makes, and the time."""
-    query = select(*_COLUMNS, dialects.clock(session))
-    if lock:
-        query = query.with_for_update()
-    row = session.execute(query).one_or_none()
-    if row is not None:
-        return _Row(*row)
-    first = dialects.insert(session, VendorPace).values(id=_ROW, next_turn_at=_BEGINNING, waits=0)
-    session.execute(first.on_conflict_do_nothing())
-    return _Row(*session.execute(query).one())
+    row = _read(session, lock=lock)
+    if row is None:
+        first = dialects.insert(session, VendorPace)
+        first = first.values(id=_ROW, next_turn_at=_BEGINNING, waits=0)
+        session.execute(first.on_conflict_do_nothing())
+        row = _read(session, lock=lock)
+    if row is None:
+        msg = "the row of vendor_pace vanished"
+        raise RuntimeError(msg)
+    return row
+
+
+def _read(session: Session, *, lock: bool) -> _Row | None:
+    if dialects.is_sqlite(session):
+        row = session.connection().execute(_READ).one_or_none()
+        return _Row(*row, at=datetime.now(UTC)) if row else None
+    query = _LOCK_TIMED if lock else _READ_TIMED
+    timed = session.connection().execute(query).one_or_none()
+    return _Row(*timed) if timed else None
 
 
 def _change(session: Session, **values: object) -> None:

@@ -1,10 +1,11 @@
 """The people of one batch, asked about again: who still may get it, and how each is measured."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from sqlalchemy import Date, Select, String, bindparam, null, select, type_coerce
 from sqlalchemy.orm import Session
@@ -62,71 +63,54 @@ class Found:
     fields: str = ""
 
 
-class _Read(NamedTuple):
-    """One row of the last check; *reason* is None for whoever may still get the message."""
-
-    delivery_id: int
-    recipient_id: int
-    address: str
-    first_name: str | None
-    last_name: str | None
-    language: str | None
-    open_tracking: str
-    region: str | None
-    is_apple: bool | None
-    reason: str | None
-    own: Mapping[str, Any] | None
-
-
 def read(
     session: Session, picked: Picked, content: Content, rules: Rules, *, now: datetime
 ) -> Found:
     """Ask about everybody in the batch who has no state of their own."""
-    names = _names(content)
     whom = Audience(picked.topic_id, picked.message_class, picked.template)
-    is_single = picked.template is not None
-    rows = session.connection().execute(
-        _query(whom, is_single or bool(names)),
-        {
-            "first": picked.first_id,
-            "last": picked.last_id,
-            "apple_since": (now - timedelta(days=APPLE_DAYS)).date(),
-        },
-    )
-    found = Found(fields=",".join(["address", "first_name", "last_name", *names]))
-    modes = [_NOT_IN_CALL] * picked.n
-    mode_of = _modes(picked, content, rules)
-    for row in rows:
-        one = _Read(*row)
-        reason = one.reason
-        mode = TrackingMode.OFF if reason else mode_of(one.open_tracking, one.region)
-        person = _person(one, names, mode, is_single=is_single)
-        why = Skip(reason) if reason else _why_not_now(person, content, rules)
-        if why is not None:
-            found.skipped[one.delivery_id] = why
+    names = None if picked.template is not None else _names(content)
+    found = Found(fields=",".join(["address", "first_name", "last_name", *(names or ())]))
+    marks = [_NOT_IN_CALL] * picked.n
+    modes = _Modes(picked, content, rules)
+    has_more_rules = rules.may_mail is not None or bool(content.required)
+    for row in _rows(session, _query(whom, names != ()), picked, now):
+        delivery_id, recipient_id, address, first, last, language, choice, region, apple = row[:9]
+        reason, own = row[9:]
+        if reason is not None:
+            found.skipped[delivery_id] = Skip(reason)
+            continue
+        mode, mark = modes[choice, region]
+        attributes = _attributes(own, names) if own else {}
+        person = Person(
+            recipient_id, address, first or "", last or "", attributes, language or "",
+            delivery_id, mode,
+        )  # fmt: skip
+        if has_more_rules and (why := _why_not_now(person, content, rules)) is not None:
+            found.skipped[delivery_id] = why
             continue
         found.people.append(person)
-        modes[one.delivery_id - picked.first_id] = _MARKS[mode]
+        marks[delivery_id - picked.first_id] = mark
         if mode is TrackingMode.INDIVIDUAL:
-            (found.apple if one.is_apple else found.measured).append(one.delivery_id)
-    found.modes = "".join(modes)
+            (found.apple if apple else found.measured).append(delivery_id)
+    found.modes = "".join(marks)
     return found
 
 
-def _person(one: _Read, names: tuple[str, ...], mode: TrackingMode, *, is_single: bool) -> Person:
-    own = one.own or {}
-    wanted = own if is_single else names
-    attributes = {name: str(own[name]) for name in wanted if own.get(name) is not None}
-    return Person(
-        one.recipient_id,
-        one.address,
-        one.first_name or "",
-        one.last_name or "",
-        attributes,
-        one.language or "",
-        one.delivery_id,
-        mode,
-    )
+def _rows(
+    session: Session, query: Select[Any], picked: Picked, now: datetime
+) -> Sequence[tuple[Any, ...]]:
+    """Run the last check; give the driver's own tuples, as a campaign has one for each person."""
+    since = (now - timedelta(days=APPLE_DAYS)).date()
+    values = {"first": picked.first_id, "last": picked.last_id, "apple_since": since}
+    rows: Sequence[tuple[Any, ...]] = session.connection().execute(query, values).cursor.fetchall()
+    return rows
+
+
+def _attributes(own: object, names: tuple[str, ...] | None) -> dict[str, str]:
+    """Give the values of *names* (None: of all) as texts; SQLite keeps the document as one."""
+    document: Mapping[str, Any] = json.loads(own) if isinstance(own, str) else own  # type: ignore[assignment]  # PostgreSQL's driver reads it
+    wanted = document if names is None else names
+    return {name: str(document[name]) for name in wanted if document.get(name) is not None}
 
 
 def _why_not_now(person: Person, content: Content, rules: Rules) -> Skip | None:
@@ -145,28 +129,27 @@ def _names(content: Content) -> tuple[str, ...]:
     return tuple(sorted(names - _OF_EVERYBODY))
 
 
-def _modes(
-    picked: Picked, content: Content, rules: Rules
-) -> Callable[[str, str | None], TrackingMode]:
-    """Give how far each person may be measured, by choice and region."""
-    known: dict[tuple[str, str | None], TrackingMode] = {}
+class _Modes(dict[tuple[str, str | None], tuple[TrackingMode, str]]):
+    """How far each person may be measured, by choice and region, and its mark; worked out once."""
 
-    def mode_of(choice: str, region: str | None) -> TrackingMode:
-        mode = known.get((choice, region))
-        if mode is None:
-            mode = known[choice, region] = tracking_mode(
+    def __init__(self, picked: Picked, content: Content, rules: Rules) -> None:
+        super().__init__()
+        self._measures = picked.is_measurable and bool(content.pixel_tag)
+        self._picked = picked
+        self._unknown = rules.unknown_region_basis
+
+    def __missing__(self, key: tuple[str, str | None]) -> tuple[TrackingMode, str]:
+        mode = TrackingMode.OFF
+        if self._measures:
+            choice, region = key
+            mode = tracking_mode(
                 Choice(choice),
-                tracking_basis(region, rules.unknown_region_basis),
-                ceiling=picked.tracking,
-                unasked=picked.unasked_tracking,
+                tracking_basis(region, self._unknown),
+                ceiling=self._picked.tracking,
+                unasked=self._picked.unasked_tracking,
             )
-        return mode
-
-    def never(choice: str, region: str | None) -> TrackingMode:
-        del choice, region
-        return TrackingMode.OFF
-
-    return mode_of if picked.is_measurable and content.pixel_tag else never
+        self[key] = known = (mode, _MARKS[mode])
+        return known
 
 
 @lru_cache(maxsize=64)

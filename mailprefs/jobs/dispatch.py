@@ -254,11 +254,11 @@ class Workers:
         while not self._office.stopping.is_set():
             wake.clear()
             try:
-                self._look_after(worker)
+                goes_on = self._look_after(worker)
                 wait = worker.send_next()
                 seconds = POLL if wait is None else min(wait.seconds, POLL)
-                if wait is None and has_sent:
-                    # The last batch was ours: see at once whether that ends the campaign.
+                if wait is None and (has_sent or goes_on):
+                    # A freeze wants its next step, or ours was the last batch of a campaign.
                     self._next_look = seconds = 0.0
                 has_sent = wait is not None
             except StoreUnavailable:
@@ -270,13 +270,14 @@ class Workers:
             if seconds:
                 wake.wait(seconds)
 
-    def _look_after(self, worker: Worker) -> None:
-        """Let one thread at a time look after what is due, now and then."""
+    def _look_after(self, worker: Worker) -> bool:
+        """Let one thread at a time look after what is due, now and then; give ``look_after``'s."""
         if time.monotonic() < self._next_look or not self._look.acquire(blocking=False):
-            return
+            return False
         try:
             goes_on = worker.look_after()
             self._next_look = 0.0 if goes_on else time.monotonic() + POLL
+            return goes_on
         finally:
             self._look.release()
 
