@@ -52,7 +52,8 @@ class Loads(Base):
 class Measured(Base):
     """A delivery whose opens may be measured by person; a row exists for no other delivery.
 
-    ``bits``: 1 delivered, 2 apple, 4 human (a direct or proxied open), 8 fetched (any kind).
+    ``bits``: 1 delivered, 2 apple, 4 human (a direct or proxied open), 8 fetched (by anybody but a
+    scanner or bot).
     """
 
     __tablename__ = "measured"
