@@ -81,9 +81,10 @@ def test_the_21st_request_of_an_hour_is_told_to_wait_in_the_same_words(
     assert elsewhere.status_code == 200
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_what_is_no_address_matches_nobody_and_is_never_echoed(
+    client: FlaskClient, db: Database, reader: Reader
+) -> None:
+    for text in (
         "",
         "jane.doe",
         "%@example.com' OR 1=1 --",
@@ -91,15 +92,11 @@ def test_the_21st_request_of_an_hour_is_told_to_wait_in_the_same_words(
         "<svg onload=alert(1)>@example.com",
         "a@b@example.com",
         "x" * 5000,
-    ],
-)
-def test_what_is_no_address_matches_nobody_and_is_never_echoed(
-    client: FlaskClient, db: Database, reader: Reader, text: str
-) -> None:
-    response = client.post(PATH, data={"address": text})
-    assert response.status_code in {200, 400}
-    assert "<svg" not in response.text
-    assert len(text) < 3 or text not in response.text
+    ):
+        response = client.post(PATH, data={"address": text})
+        assert response.status_code in {200, 400}
+        assert "<svg" not in response.text
+        assert not text or text not in response.text
     assert queued(db) == []
 
 

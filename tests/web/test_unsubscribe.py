@@ -28,6 +28,24 @@ MULTIPART = (
     b'--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--b--\r\n'
 )
 
+BODIES: list[tuple[str | None, bytes]] = [
+    ("application/x-www-form-urlencoded", b"List-Unsubscribe=One-Click"),
+    (
+        'multipart/form-data; boundary="b"',
+        MULTIPART,
+    ),
+    ("multipart/form-data", b"no boundary at all"),
+    ('multipart/form-data; boundary="b"', b"--b\r\ntorn"),
+    ("text/plain", b"List-Unsubscribe=One-Click"),
+    ("application/json", b'{"List-Unsubscribe":'),
+    ("application/octet-stream", bytes(range(256))),
+    ("nonsense", b"\xff\xfe"),
+    (None, b"List-Unsubscribe=One-Click"),
+    (None, b""),
+    ("application/x-www-form-urlencoded", b"x=" + b"y" * 1_000_000),
+    ("application/x-www-form-urlencoded", b"&".join([b"a=1"] * 5_000)),
+]
+
 # Twenty that follow links in mail: gateways, link checkers, previews, crawlers.
 SCANNERS = [
     "",
@@ -65,48 +83,27 @@ def test_no_scanner_unsubscribes_anybody_by_looking(
     assert snapshot(db) == before
 
 
-@pytest.mark.parametrize("user_agent", ["Java/17", "", "curl/8.5.0", "Googlebot/2.1"])
 def test_a_one_click_post_is_honoured_whoever_sends_it(
-    client: FlaskClient, db: Database, reader: Reader, unsubscribe_path: str, user_agent: str
+    client: FlaskClient, db: Database, reader: Reader, unsubscribe_path: str
 ) -> None:
-    assert subscribed(db, reader) == {"newsletter", "events"}
-    response = client.post(unsubscribe_path, data=ONE_CLICK, headers={"User-Agent": user_agent})
-    assert response.status_code == 200
-    assert subscribed(db, reader) == set()
+    for user_agent in ("Java/17", "", "curl/8.5.0", "Googlebot/2.1"):
+        assert subscribed(db, reader) == {"newsletter", "events"}
+        headers = {"User-Agent": user_agent}
+        response = client.post(unsubscribe_path, data=ONE_CLICK, headers=headers)
+        assert response.status_code == 200
+        assert subscribed(db, reader) == set()
+        client.post(f"{unsubscribe_path}/undo")
 
 
-@pytest.mark.parametrize(
-    ("content_type", "body"),
-    [
-        ("application/x-www-form-urlencoded", b"List-Unsubscribe=One-Click"),
-        (
-            'multipart/form-data; boundary="b"',
-            MULTIPART,
-        ),
-        ("multipart/form-data", b"no boundary at all"),
-        ('multipart/form-data; boundary="b"', b"--b\r\ntorn"),
-        ("text/plain", b"List-Unsubscribe=One-Click"),
-        ("application/json", b'{"List-Unsubscribe":'),
-        ("application/octet-stream", bytes(range(256))),
-        ("nonsense", b"\xff\xfe"),
-        (None, b"List-Unsubscribe=One-Click"),
-        (None, b""),
-        ("application/x-www-form-urlencoded", b"x=" + b"y" * 1_000_000),
-        ("application/x-www-form-urlencoded", b"&".join([b"a=1"] * 5_000)),
-    ],
-)
 def test_any_body_of_any_content_type_will_do(
-    client: FlaskClient,
-    db: Database,
-    reader: Reader,
-    unsubscribe_path: str,
-    *,
-    content_type: str | None,
-    body: bytes,
+    client: FlaskClient, db: Database, reader: Reader, unsubscribe_path: str
 ) -> None:
-    response = client.post(unsubscribe_path, data=body, content_type=content_type)
-    assert response.status_code == 200
-    assert subscribed(db, reader) == set()
+    for content_type, body in BODIES:
+        assert subscribed(db, reader) == {"newsletter", "events"}
+        response = client.post(unsubscribe_path, data=body, content_type=content_type)
+        assert response.status_code == 200
+        assert subscribed(db, reader) == set(), content_type
+        client.post(f"{unsubscribe_path}/undo")
 
 
 def test_the_answer_is_no_redirect_sets_no_cookie_and_needs_none(
@@ -143,16 +140,16 @@ def test_it_works_ever_after_and_when_the_delivery_is_gone(
     assert subscribed(db, reader) == set()
 
 
-@pytest.mark.parametrize(
-    "mangle", ["{}>", "{}%20", "{}.", "%3C{}%3E", "{}/", "{}%0D%0A", "/{}", "{}&amp;x=1"]
-)
 def test_what_clients_add_to_the_link_is_taken_off(
-    client: FlaskClient, db: Database, reader: Reader, unsubscribe_path: str, mangle: str
+    client: FlaskClient, db: Database, reader: Reader, unsubscribe_path: str
 ) -> None:
-    path = "/u/" + mangle.format(unsubscribe_path.removeprefix("/u/"))
-    assert "Unsubscribe" in client.get(path).text
-    assert client.post(path, data=ONE_CLICK).status_code == 200
-    assert subscribed(db, reader) == set()
+    added = ("{}>", "{}%20", "{}.", "%3C{}%3E", "{}/", "{}%0D%0A", "/{}", "{}&amp;x=1")
+    for form in added:
+        path = "/u/" + form.format(unsubscribe_path.removeprefix("/u/"))
+        assert "<h1>Unsubscribe" in client.get(path).text, form
+        assert client.post(path, data=ONE_CLICK).status_code == 200
+        assert subscribed(db, reader) == set(), form
+        client.post(f"{unsubscribe_path}/undo")
 
 
 def damaged_paths(parts: Parts, reader: Reader) -> dict[str, str]:

@@ -199,11 +199,11 @@ def test_two_keys_hold_while_one_replaces_the_other(
     assert post(client, body, key=third).status_code == 403
 
 
-@pytest.mark.parametrize("body", [b"", b"rubbish", b"{}", b'"text"', b"[", b"\xff\xfe", b"null"])
 def test_signed_rubbish_is_refused_for_good(
-    hooked: FlaskClient, post: Callable[..., TestResponse], body: bytes
+    hooked: FlaskClient, post: Callable[..., TestResponse]
 ) -> None:
-    assert post(hooked, body).status_code == 400
+    for body in (b"", b"rubbish", b"{}", b'"text"', b"[", b"\xff\xfe", b"null"):
+        assert post(hooked, body).status_code == 400, body
 
 
 def test_one_bad_event_does_not_spoil_the_others(
