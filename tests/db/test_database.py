@@ -1,8 +1,10 @@
 """Transactions, the gate and the writer lock."""
 
+import os
 import threading
 import time
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -92,15 +94,27 @@ def test_a_choice_passes_ahead_of_writers_that_wait(sqlite_url: str) -> None:
     with db.transaction():
         for thread in threads:
             thread.start()
-        time.sleep(0.2)
+        _until_waiting(8)
         choice = threading.Thread(target=write, args=("choice", Gate.TAKING))
         choice.start()
-        time.sleep(0.2)
+        _until_waiting(9)
     for thread in [*threads, choice]:
         thread.join(5)
     assert len(order) == 9
     assert order.index("choice") <= 1
     db.close()
+
+
+def _until_waiting(n: int) -> None:
+    """Wait until *n* threads of this process wait for file locks."""
+    mine = f" {os.getpid()} "
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+        if sum("->" in line and mine in line for line in locks) >= n:
+            return
+        time.sleep(0.01)
+    pytest.fail(f"{n} threads should wait for a lock")
 
 
 def test_reading_never_waits_for_a_writer(db: Database) -> None:

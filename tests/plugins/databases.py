@@ -1,10 +1,9 @@
 """Databases for tests: ``db`` runs a test on SQLite and again on PostgreSQL, migrated and empty.
 
-PostgreSQL comes from a wheel and listens on a Unix socket in a temporary folder only. A template
-database is migrated once a worker; each test gets its own copy.
+PostgreSQL comes from a wheel and listens on a Unix socket in a temporary folder only. Each worker
+migrates one database, which is emptied after each test.
 """
 
-import itertools
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -12,11 +11,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier, Placeholder
 
 from mailprefs.db.database import Database
 from mailprefs.db.migrate import upgrade
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -52,15 +50,9 @@ def postgresql_server(tmp_path_factory: pytest.TempPathFactory, worker_id: str) 
 
 
 @pytest.fixture(scope="session")
-def postgresql_template(postgresql_server: str, worker_id: str) -> str:
-    """Give the name of a migrated PostgreSQL database to copy from."""
-    name = f"template_{worker_id}"
-    with psycopg.connect(postgresql_server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    db = Database(_named(postgresql_server, name))
-    upgrade(db)
-    db.close()
-    return name
+def postgresql_kept(postgresql_server: str, worker_id: str) -> "Kept":
+    """Give the one PostgreSQL database of this worker, migrated."""
+    return Kept(postgresql_server, f"test_{worker_id}")
 
 
 @pytest.fixture
@@ -72,15 +64,98 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgresql_url(
-    postgresql_server: str, postgresql_template: str, worker_id: str
-) -> Iterator[str]:
-    """Give the URL of an empty, migrated PostgreSQL database of this test's own."""
-    name = f"test_{worker_id}_{next(_numbers)}"
-    with psycopg.connect(postgresql_server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {postgresql_template}")
-        yield _named(postgresql_server, name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def postgresql_url(postgresql_kept: "Kept") -> Iterator[str]:
+    """Give the URL of a PostgreSQL database as the migrations leave it."""
+    yield postgresql_kept.url
+    postgresql_kept.clean()
+
+
+class Kept:
+    """A database that tests use one after the other: emptied after each, which is quick.
+
+    A new database for each test costs 0.1 s of both cores; emptying this one costs 5 ms. One whose
+    schema a test has changed, or that somebody still holds a lock on, is thrown away and made anew.
+    """
+
+    def __init__(self, server: str, name: str) -> None:
+        self._server, self._name = server, name
+        self.url = _named(server, name)
+        self._make()
+
+    def clean(self) -> None:
+        """Put the database back into the state in which the migrations left it."""
+        try:
+            with psycopg.connect(self.url, autocommit=True) as connection:
+                connection.execute("SET lock_timeout = '2s'")
+                if self._shape(connection) == self._made:
+                    self._empty(connection)
+                    return
+        except psycopg.Error:
+            pass  # whatever it is, a new database has it no more
+        self._make()
+
+    def _make(self) -> None:
+        with psycopg.connect(self._server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {self._name} WITH (FORCE)")
+            connection.execute(f"CREATE DATABASE {self._name}")
+        db = Database(self.url)
+        upgrade(db)
+        db.close()
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            self._made = self._shape(connection)
+            tables = connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            ).fetchall()
+            self._tables = [Identifier(name) for (name,) in tables]
+            self._rows = [
+                (name, connection.execute(SQL("SELECT * FROM {}").format(name)).fetchall())
+                for name in self._filled(connection)
+            ]
+
+    def _empty(self, connection: psycopg.Connection) -> None:
+        # Whoever a test left connected would keep its locks.
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        # Triggers and foreign keys rest: the ledger refuses DELETE, as it should.
+        connection.execute("SET session_replication_role = replica")
+        with connection.transaction():
+            for name in self._filled(connection):
+                connection.execute(SQL("DELETE FROM {}").format(name))
+            for name, rows in self._rows:
+                places = SQL(", ").join(Placeholder() * len(rows[0]))
+                for row in rows:
+                    connection.execute(SQL("INSERT INTO {} VALUES ({})").format(name, places), row)
+            connection.execute(
+                "SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value,"
+                " false) FROM pg_sequences WHERE last_value IS NOT NULL"
+            )
+
+    def _filled(self, connection: psycopg.Connection) -> list[Identifier]:
+        """List the tables that hold a row."""
+        looks = (
+            SQL("SELECT {} WHERE EXISTS (SELECT FROM {})").format(number, name)
+            for number, name in enumerate(self._tables)
+        )
+        numbers = connection.execute(SQL(" UNION ALL ").join(looks)).fetchall()
+        return [self._tables[number] for (number,) in numbers]
+
+    @staticmethod
+    def _shape(connection: psycopg.Connection) -> str:
+        """Give a digest of the schema: tables, columns, constraints, triggers, functions."""
+        row = connection.execute(
+            "SELECT md5(string_agg(thing, ' ' ORDER BY thing)) FROM ("
+            " SELECT 'c' || oid || relname || relnatts || relchecks || relhastriggers FROM pg_class"
+            "  WHERE relnamespace = 'public'::regnamespace"
+            " UNION ALL SELECT 't' || oid || tgenabled::text || xmin::text FROM pg_trigger"
+            " UNION ALL SELECT 'f' || oid || xmin::text FROM pg_proc"
+            "  WHERE pronamespace = 'public'::regnamespace"
+            " UNION ALL SELECT 'k' || oid || xmin::text FROM pg_constraint"
+            "  WHERE connamespace = 'public'::regnamespace) things (thing)"
+        ).fetchone()
+        assert row is not None
+        return str(row[0])
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
