@@ -14,11 +14,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
-from mailprefs import subscriptions
+from mailprefs import links, subscriptions
 from mailprefs.app import build, create_app
 from mailprefs.audit import Actor
 from mailprefs.campaigns import drafts, review, states
@@ -103,6 +104,7 @@ class Company:
     folder: Path
     author: Actor
     second: Actor
+    _app: Flask | None = field(default=None, repr=False)
 
     @property
     def db(self) -> Database:
@@ -111,7 +113,21 @@ class Company:
     @property
     def client(self) -> FlaskClient:
         """Give a browser without cookies."""
-        return create_app(self.parts).test_client()
+        return self.app.test_client()
+
+    @property
+    def app(self) -> Flask:
+        """Give the web application."""
+        if self._app is None:
+            self._app = create_app(self.parts)
+        return self._app
+
+    def change(self, **settings: Any) -> None:  # noqa: ANN401 - settings by name
+        """Open the same installation with other settings."""
+        values = self.parts.settings.model_copy(update=settings)
+        keys = links.parse_keys(values.token_keys.get_secret_value())
+        self._app = None
+        self.parts = replace(self.parts, settings=values, token_keys=keys, links=links.Links(keys))
 
     # --- writing and sending -------------------------------------------------------------------
 
@@ -248,8 +264,8 @@ def company(database_url: str, folder: Path, **settings: Any) -> Iterator[Compan
             factories.make_topic(session, slug, sender_id=news.id)
         for slug in ("legal", "account"):
             factories.make_topic(session, slug, MessageClass.ADMINISTRATIVE, sender_id=office.id)
-        people = [Actor(factories.make_staff(session, *Role).id, "page") for _ in range(2)]
-    yield Company(parts, vendor, clock, folder, *people)
+        author, second = (Actor(factories.make_staff(session, *Role).id, "page") for _ in range(2))
+    yield Company(parts, vendor, clock, folder, author, second)
     parts.spool.close()
     parts.db.close()
 

@@ -18,22 +18,27 @@ _COLUMNS = """
     s.base_url, s.from_address, s.name, s.reply_to, s.ip_pool
 """
 # The state of campaigns stands still while the gate is held. The campaigns come in the order of
-# their class, and the first one's first batch that no other worker is taking is the answer.
+# their class, and the first one's first batch that no other worker is taking is the answer. What
+# else is needed is joined to that one batch: joined further in, it may undo the order.
 _POSTGRESQL = text(f"""
     SELECT {_COLUMNS}
     FROM (
-        SELECT * FROM campaigns WHERE state = 'sending'
-        ORDER BY standing DESC, message_class, id
-    ) c
-    CROSS JOIN LATERAL (
-        SELECT * FROM batches
-        WHERE campaign_id = c.id AND state = 'pending'
-        ORDER BY priority, id LIMIT 1
-        FOR UPDATE SKIP LOCKED
+        SELECT b.*
+        FROM (
+            SELECT id FROM campaigns WHERE state = 'sending'
+            ORDER BY standing DESC, message_class, id
+        ) c
+        CROSS JOIN LATERAL (
+            SELECT * FROM batches
+            WHERE campaign_id = c.id AND state = 'pending'
+            ORDER BY priority, id LIMIT 1
+            FOR UPDATE SKIP LOCKED
+        ) b
+        LIMIT 1
     ) b
-    CROSS JOIN LATERAL (SELECT * FROM topics WHERE id = c.topic_id) t
-    CROSS JOIN LATERAL (SELECT * FROM senders WHERE id = t.sender_id) s
-    LIMIT 1
+    JOIN campaigns c ON c.id = b.campaign_id
+    JOIN topics t ON t.id = c.topic_id
+    JOIN senders s ON s.id = t.sender_id
 """)  # noqa: S608 - made of constants
 _SQLITE = text(f"""
     SELECT {_COLUMNS}

@@ -7,16 +7,15 @@ campaign that is being sent; the links never expire.
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 from pydantic import SecretStr
 from sqlalchemy import delete, select
 
 from mailprefs import consent, links
-from mailprefs.app import create_app
 from mailprefs.db.database import Database, Gate
 from mailprefs.deliveries import people
 from mailprefs.errors import BadToken
@@ -154,13 +153,7 @@ def test_a_link_outlives_the_key_that_signed_it(company: Company) -> None:
     company.bring(ADA, BO)
     message = company.message(company.send(), ADA)
     fresh = sha256(b"the next token key of a company that isn't").hexdigest()
-    keys = links.parse_keys(f"{TOKEN_KEY},{fresh}")
-    settings = company.parts.settings.model_copy(
-        update={"token_keys": SecretStr(f"{TOKEN_KEY},{fresh}")}
-    )
-    company.parts = replace(
-        company.parts, settings=settings, links=links.Links(keys), token_keys=keys
-    )
+    company.change(token_keys=SecretStr(f"{TOKEN_KEY},{fresh}"))
     fresh_token = company.message(company.send(), ADA).one_click.rpartition("/")[2]
     with pytest.raises(BadToken):
         links.Links(links.parse_keys(TOKEN_KEY)).read_unsubscribe(fresh_token)
@@ -169,10 +162,7 @@ def test_a_link_outlives_the_key_that_signed_it(company: Company) -> None:
 
 
 def test_where_it_is_set_so_one_click_ends_the_topic_only(company: Company) -> None:
-    company.parts = replace(
-        company.parts,
-        settings=company.parts.settings.model_copy(update={"one_click_scope": OneClickScope.TOPIC}),
-    )
+    company.change(one_click_scope=OneClickScope.TOPIC)
     company.bring(ADA)
     company.bring(ADA, topic="offers")
     press(company, company.message(company.send(), ADA))
@@ -223,10 +213,10 @@ class Race:
         monkeypatch.setattr(people, "read", look_and_wait)
         monkeypatch.setattr(company.vendor, "hand_over", hand_over)
         self.claim = threading.Thread(target=self.worker.send_next)
-        self.opt_out = threading.Thread(target=self.leave, args=(create_app(company.parts),))
+        self.opt_out = threading.Thread(target=self.leave, args=(company.client,))
 
-    def leave(self, app: Any) -> None:  # noqa: ANN401 - a Flask application
-        response = app.test_client().post(self.message.one_click, data=ONE_CLICK)
+    def leave(self, browser: FlaskClient) -> None:
+        response = browser.post(self.message.one_click, data=ONE_CLICK)
         assert response.status_code == 200
         self.order.append("answered")
         self.answered.set()
