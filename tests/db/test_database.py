@@ -161,3 +161,23 @@ def test_sqlite_keeps_an_answered_choice_through_a_power_cut(sqlite_url: str) ->
         assert session.execute(text("PRAGMA secure_delete")).scalar_one() == 1
         assert session.execute(text("PRAGMA foreign_keys")).scalar_one() == 1
     db.close()
+
+
+def test_a_commit_that_need_not_be_durable_is_there_and_the_next_one_is_durable_again(
+    db: Database,
+) -> None:
+    asked = "PRAGMA synchronous" if db.is_sqlite else "SHOW synchronous_commit"
+    before = _answer(db, asked)
+    with db.transaction(durable=False) as session:
+        session.add(SilencedDelivery(delivery_id=1))
+        session.flush()
+        during = session.execute(text(asked)).scalar_one()
+    assert during == (1 if db.is_sqlite else "off")
+    with db.transaction() as session:
+        assert session.query(SilencedDelivery).count() == 1
+        assert session.execute(text(asked)).scalar_one() == before
+
+
+def _answer(db: Database, question: str) -> object:
+    with db.transaction() as session:
+        return session.execute(text(question)).scalar_one()
