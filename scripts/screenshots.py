@@ -11,12 +11,10 @@ from typing import Final, NamedTuple
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from demo import run as demo
+from demo.installation import Installation
+
 ROOT: Final = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from demo import run as demo  # noqa: E402 - the checkout's folder comes first
-from demo.installation import Installation  # noqa: E402
-
 PICTURES: Final = ROOT / "docs" / "pictures"
 CHROMIUM: Final = "/usr/bin/chromium"
 # Chromium's sandbox can't run as root, as in CI; the pages are our own.

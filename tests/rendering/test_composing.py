@@ -286,7 +286,7 @@ def test_a_letterhead_with_a_hole_is_refused(
     notice: Letterhead, change: dict[str, str | None], words: str
 ) -> None:
     with pytest.raises(BadInput, match=words):
-        compose(Source("x", "y"), replace(notice, **change))  # type: ignore[arg-type]
+        compose(Source("x", "y"), replace(notice, **change))  # type: ignore[arg-type]  # one field of the letterhead at a time, on purpose
 
 
 @pytest.mark.parametrize("purpose", list(LegalPurpose))

@@ -399,7 +399,7 @@ def test_an_origin_that_could_break_a_header_or_a_link_is_refused(
     content: Content, origin: Origin, change: dict[str, str]
 ) -> None:
     with pytest.raises(BadInput, match="can't stand in a"):
-        personalise(content, replace(origin, **change))  # type: ignore[arg-type]
+        personalise(content, replace(origin, **change))  # type: ignore[arg-type]  # one field of the origin at a time
 
 
 def test_a_system_mails_own_link_is_checked_before_it_goes_out(
