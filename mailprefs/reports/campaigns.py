@@ -122,7 +122,8 @@ def report(session: Session, campaign_id: int, *, now: datetime, rounded: bool =
 
     :raises NotFound: for an unknown id, and for the standing campaigns of single messages.
     """
-    campaign = session.get(Campaign, campaign_id)
+    is_possible = 0 < campaign_id < 2**31
+    campaign = session.get(Campaign, campaign_id) if is_possible else None
     if campaign is None or campaign.standing:
         msg = (
             f"There is no campaign {campaign_id}. `mailprefs campaign list` shows those there are."
@@ -233,5 +234,5 @@ def _mailbox(session: Session, campaign_id: int) -> dict[str, int]:
     rows = session.execute(
         select(MailboxTotal.event, MailboxTotal.n).where(MailboxTotal.campaign_id == campaign_id)
     )
-    usual = dict.fromkeys(("processed", "delivered", "bounced", "complained", "unsubscribed"), 0)
+    usual = dict.fromkeys(("queued", "delivered", "bounced", "complained", "unsubscribed"), 0)
     return usual | {row.event: row.n for row in rows}

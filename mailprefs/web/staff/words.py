@@ -50,11 +50,11 @@ REASONS: Final[Mapping[str, str]] = {
 }
 
 MAILBOX: Final[Mapping[str, str]] = {
-    "processed": "Taken by the vendor",
+    "queued": "Taken by the vendor",
     "delivered": "Delivered",
     "deferred": "Deferred at least once",
     "bounced": "Bounced",
-    "dropped": "Dropped by the vendor",
+    "rejected": "Dropped by the vendor",
     "complained": "Marked as spam",
     "unsubscribed": "Unsubscribed by this message",
 }
