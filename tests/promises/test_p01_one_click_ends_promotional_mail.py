@@ -262,7 +262,9 @@ def test_without_the_gate_somebody_is_mailed_after_the_answer(
     monkeypatch.setattr(
         Database,
         "transaction",
-        lambda db, gate=Gate.NONE: transaction(db, Gate.NONE if gate is Gate.USING else gate),
+        lambda db, gate=Gate.NONE, **how: transaction(
+            db, Gate.NONE if gate is Gate.USING else gate, **how
+        ),
     )
     race.begin()
     assert race.answered.wait(LONG)
