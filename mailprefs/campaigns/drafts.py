@@ -57,23 +57,7 @@ def create(session: Session, draft: Draft, actor: Actor, *, company: Company, no
     staff.require(session, actor, Role.DRAFT)
     topic = subscriptions.topic(session, draft.topic)
     _check_purpose(topic, draft)
-    campaign = Campaign(
-        topic_id=topic.id,
-        message_class=topic.message_class,
-        name=draft.name or draft.subject,
-        state=CampaignState.DRAFT,
-        standing=False,
-        purpose=draft.purpose,
-        reason=draft.reason,
-        revision=1,
-        author_id=actor.staff_id,
-        editor_id=actor.staff_id,
-        report_zone=company.zone,
-        created_at=now,
-        frozen_to=0,
-        chosen=0,
-        frozen=0,
-    )
+    campaign = _new(topic, draft, actor, company.zone, now)
     composed = _compose(session, topic, draft, company.contact)
     session.add(campaign)
     session.flush()
@@ -88,6 +72,27 @@ def create(session: Session, draft: Draft, actor: Actor, *, company: Company, no
         details={"class": topic.message_class.value},
     )
     return campaign.id
+
+
+def _new(topic: Topic, draft: Draft, actor: Actor, zone: str, now: datetime) -> Campaign:
+    """Give the row of a new campaign, of which nothing has been frozen yet."""
+    return Campaign(
+        topic_id=topic.id,
+        message_class=topic.message_class,
+        name=draft.name or draft.subject,
+        state=CampaignState.DRAFT,
+        standing=False,
+        purpose=draft.purpose,
+        reason=draft.reason,
+        revision=1,
+        author_id=actor.staff_id,
+        editor_id=actor.staff_id,
+        report_zone=zone,
+        created_at=now,
+        frozen_to=0,
+        chosen=0,
+        frozen=0,
+    )
 
 
 def edit(  # noqa: PLR0913 - whose draft, what, by whom, where and when

@@ -25,6 +25,10 @@ from mailprefs.schema.campaigns import Campaign, CampaignState
 RUNNING = frozenset({CampaignState.FREEZING, CampaignState.SENDING})
 LARGEST_ID: Final = 2**31 - 1
 """Campaign and ordinal fill one 64-bit delivery id between them."""
+_NOT_APPROVED: Final = (
+    "This administrative campaign isn't approved yet. Somebody other than its author approves it: "
+    "mailprefs campaign approve {}"
+)
 _CHANGED: Final = "Somebody changed campaign {} in the meantime; look at it again."
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 STOPPABLE = RUNNING | {CampaignState.SCHEDULED, CampaignState.PAUSED, CampaignState.HELD}
@@ -99,14 +103,9 @@ def send(  # noqa: PLR0913 - which, by whom and when
     if revision not in {None, campaign.revision}:
         raise Conflict(_CHANGED.format(campaign_id))
     if due_at < now:
-        msg = "That time is past. Choose a later one, or send without a time."
-        raise BadInput(msg)
+        raise BadInput("That time is past. Choose a later one, or send without a time.")
     if campaign.message_class.needs_second_person and campaign.approved_at is None:
-        msg = (
-            "This administrative campaign isn't approved yet. Somebody other than its author "
-            f"approves it: mailprefs campaign approve {campaign_id}"
-        )
-        raise NotAllowed(msg)
+        raise NotAllowed(_NOT_APPROVED.format(campaign_id))
     _change(
         session,
         campaign,

@@ -51,10 +51,7 @@ def queue(  # noqa: PLR0913 - what, to whom, with what, what for and when
     :raises BadInput: for a key that is empty or too long.
     :raises Conflict: while there is no administrative topic or no privacy policy.
     """
-    if not 0 < len(idempotency_key) <= LONGEST_KEY:
-        raise BadInput(f"The idempotency key has to have 1 to {LONGEST_KEY} characters.")
-    if session.scalar(select(Recipient.id).where(Recipient.id == recipient_id)) is None:
-        raise NotFound(f"There is no recipient {recipient_id}; nothing was queued.")
+    _check(session, recipient_id, idempotency_key)
     campaign = _standing(session, template, now)
     known = session.scalar(
         select(Delivery.id).where(
@@ -68,19 +65,22 @@ def queue(  # noqa: PLR0913 - what, to whom, with what, what for and when
     campaign.chosen += 1
     session.flush()
     made = delivery_id(campaign.id, campaign.frozen)
-    _insert(
-        session,
-        {
-            "id": made,
-            "campaign_id": campaign.id,
-            "recipient_id": recipient_id,
-            "policy_version_id": consent.policy_in_force(session, now),
-            "idempotency_key": idempotency_key,
-        },
-        content_id,
-        values,
-    )
+    row = {
+        "id": made,
+        "campaign_id": campaign.id,
+        "recipient_id": recipient_id,
+        "policy_version_id": consent.policy_in_force(session, now),
+        "idempotency_key": idempotency_key,
+    }
+    _insert(session, row, content_id, values)
     return made
+
+
+def _check(session: Session, recipient_id: int, idempotency_key: str) -> None:
+    if not 0 < len(idempotency_key) <= LONGEST_KEY:
+        raise BadInput(f"The idempotency key has to have 1 to {LONGEST_KEY} characters.")
+    if session.scalar(select(Recipient.id).where(Recipient.id == recipient_id)) is None:
+        raise NotFound(f"There is no recipient {recipient_id}; nothing was queued.")
 
 
 def _insert(
