@@ -53,11 +53,8 @@ def queue(  # noqa: PLR0913 - what, to whom, with what, what for and when
     """
     _check(session, recipient_id, idempotency_key)
     campaign = _standing(session, template, now)
-    known = session.scalar(
-        select(Delivery.id).where(
-            Delivery.campaign_id == campaign.id, Delivery.idempotency_key == idempotency_key
-        )
-    )
+    same = Delivery.idempotency_key == idempotency_key
+    known = session.scalar(select(Delivery.id).where(Delivery.campaign_id == campaign.id, same))
     if known is not None:
         return known
     content_id = _content(session, campaign, template, sorted(values), now)
