@@ -19,7 +19,11 @@ _PROMOTIONAL = Purpose.PROMOTIONAL_EMAIL
 
 
 class Leaving(NamedTuple):
-    """The last act by which a person left promotional mail themselves, and all that it changed."""
+    """The last act by which a person left promotional mail themselves.
+
+    ``entries`` is what it changed and nobody has said anything of since: what it can be taken back
+    by. A no that staff or a file brought later isn't the person's click, and stays.
+    """
 
     at: datetime
     entries: tuple[Recorded, ...]
@@ -133,15 +137,15 @@ def come_back(held: Held, states: dict[int, SubscriptionState]) -> Sequence[Chan
 
 def last_leaving(session: Session, recipient_id: int) -> Leaving | None:
     """Give the last act by which a person left themselves, whether or not it is still in force."""
-    promotional = [
-        one
-        for one in consent.history(session, recipient_id)
-        if one.entry.purpose == _PROMOTIONAL and one.entry.actor == "self"
+    history = [
+        one for one in consent.history(session, recipient_id) if one.entry.purpose == _PROMOTIONAL
     ]
-    for one in reversed(promotional):
-        if _is_leaving(one) and one.entry.method != _UNDO:
+    for one in reversed(history):
+        if one.entry.actor == "self" and _is_leaving(one) and one.entry.method != _UNDO:
             same = tuple(
-                other for other in promotional if other.entry.request_id == one.entry.request_id
+                other
+                for other in last_said(history).values()
+                if other.entry.request_id == one.entry.request_id
             )
             return Leaving(one.entry.occurred_at, same)
     return None
@@ -149,7 +153,7 @@ def last_leaving(session: Session, recipient_id: int) -> Leaving | None:
 
 def _settle(session: Session, recipient_id: int, left: Leaving | None, applied: Applied) -> None:
     """Take a message out of the count of those that made somebody leave, once it didn't."""
-    delivery_id = left.entries[0].entry.delivery_id if left else None
+    delivery_id = left.entries[0].entry.delivery_id if left and left.entries else None
     if delivery_id is None or not applied.has_changed:
         return
     in_force = last_said(consent.history(session, recipient_id)).values()

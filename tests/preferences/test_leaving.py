@@ -7,6 +7,7 @@ from sqlalchemy import and_, select
 
 from mailprefs import consent, preferences, suppressions
 from mailprefs.audience import Audience, may_get
+from mailprefs.audit import CONSOLE
 from mailprefs.consent import Shown
 from mailprefs.db.database import Database, Gate
 from mailprefs.errors import Conflict
@@ -17,7 +18,7 @@ from mailprefs.policy import (
     SubscriptionState,
     SuppressionReason,
 )
-from mailprefs.preferences import Applied
+from mailprefs.preferences import Applied, Door
 from mailprefs.schema.people import Recipient, Subscription
 from mailprefs.settings import OneClickScope
 from tests.factories import make_recipient, make_topic, subscribe
@@ -331,7 +332,7 @@ def test_undo_does_not_touch_what_was_chosen_since(db: Database) -> None:
     assert counted(db, world.sent_news) == (0, 0)
 
 
-def test_undo_takes_back_neither_a_complaint_nor_what_staff_recorded(db: Database) -> None:
+def test_undo_takes_back_no_complaint(db: Database) -> None:
     world = settle(db)
     click(db, world)
     with db.transaction(Gate.TAKING) as session:
@@ -341,6 +342,22 @@ def test_undo_takes_back_neither_a_complaint_nor_what_staff_recorded(db: Databas
     take_back(db, world)
     assert refusals(db, world.ann) == [("complained", "promotional", None)]
     assert not gets(db, world.ann, world.news, MessageClass.PROMOTIONAL)
+
+
+def test_an_old_click_takes_back_no_later_no_that_staff_recorded(db: Database) -> None:
+    """Left by a click, came back, then asked on the phone: the old page still offers an undo."""
+    world = settle(db)
+    click(db, world)
+    take_back(db, world)
+    asked = Door(Source.STAFF, "asked_by_phone", actor=CONSOLE)
+    with db.transaction(Gate.TAKING) as session:
+        preferences.opt_out_all(session, world.ann, asked, now=NOW + timedelta(hours=2))
+    assert not take_back(db, world, timedelta(hours=3)).has_changed
+    assert not keep(db, world, world.news, world.offers).has_changed
+    assert states(db, world.ann) == {world.news: "unsubscribed", world.offers: "unsubscribed"}
+    assert [reason for reason, *_ in refusals(db, world.ann)] == ["unsubscribed"]
+    with db.reading() as session:
+        assert preferences.current(session, world.ann).ended == frozenset()
 
 
 def test_leaving_again_after_an_undo_counts_again(db: Database) -> None:
