@@ -32,6 +32,7 @@ _ROW: Final = 1
 _BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 LONGEST_WAIT: Final = 300.0
 """Seconds that the growing wait ends at; the vendor itself may ask for longer."""
+_MOST_DOUBLINGS: Final = 16
 _SPREAD: Final = 0.25
 _LONGEST_REASON: Final = 1_000
 
@@ -102,7 +103,9 @@ def wait_for_all(session: Session, *, seconds: float | None = None) -> float:
     row = _row(session, lock=True)
     # Spread over some time, so that hosts don't all come back in the same instant.
     spread = 1 + _SPREAD * secrets.randbelow(1_000) / 1_000
-    delay = (min(2.0**row.waits, LONGEST_WAIT) if seconds is None else max(seconds, 0.1)) * spread
+    # Bounded before it grows: days of refusals would make a number that no float holds.
+    growing = min(2.0 ** min(row.waits, _MOST_DOUBLINGS), LONGEST_WAIT)
+    delay = (growing if seconds is None else max(seconds, 0.1)) * spread
     until = row.at + timedelta(seconds=delay)
     if row.wait_until is None or row.wait_until < until:
         _change(session, wait_until=until, waits=row.waits + 1)

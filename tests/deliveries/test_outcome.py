@@ -164,6 +164,13 @@ def test_without_a_word_from_the_vendor_the_wait_grows(db: Database, campaign_id
     assert longest <= pace.LONGEST_WAIT * 1.25
 
 
+def test_days_of_refusals_make_no_wait_that_cannot_be_reckoned(db: Database) -> None:
+    with db.transaction() as session:
+        pace.turn(session, rate=0, batch_size=1)
+        session.execute(update(VendorPace).values(waits=5_000))
+        assert pace.LONGEST_WAIT <= pace.wait_for_all(session) <= pace.LONGEST_WAIT * 1.25
+
+
 def test_a_key_that_is_not_allowed_stops_everything_until_somebody_starts_it(
     db: Database, campaign_id: int
 ) -> None:
