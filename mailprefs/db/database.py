@@ -7,15 +7,17 @@ never commit. **The gate** orders permissions against their use: whatever takes 
 So a claim either commits before an opt-out begins or sees it. Lock order: gate, ledger head, rows.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.orm import Session, sessionmaker
 
 from mailprefs.db.turnstile import Turnstile
@@ -64,6 +66,7 @@ class Database:
         if self.is_sqlite:
             path = Path(str(self.engine.url.database))
             path.parent.mkdir(parents=True, exist_ok=True)
+            _make_private(path)
             self._turnstile = Turnstile(path)
 
     @contextmanager
@@ -162,6 +165,15 @@ def _engine(url: str) -> Engine:
     return engine
 
 
+def _make_private(path: Path) -> None:
+    """Make a new database's file readable by its owner only; SQLite gives its log the same mode.
+
+    What stands in the way of it is told when the database is first used.
+    """
+    with suppress(OSError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     """Set what SQLite keeps per connection; FULL, because a 2xx to an opt-out is a promise."""
     del record
@@ -196,8 +208,9 @@ def _told() -> Iterator[None]:
     """Turn a database that can't be reached or is locked into a sentence without parameters."""
     try:
         yield
-    except OperationalError as error:
-        if "no such" in str(error.orig):
+    # The driver's own, too: a checkpoint and an import speak to it directly.
+    except (OperationalError, NoFreeConnection, sqlite3.OperationalError) as error:
+        if "no such" in str(getattr(error, "orig", error)):
             raise
         msg = (
             "The database can't be reached or is busy; nothing was changed. Try again in a moment."

@@ -1,6 +1,7 @@
 """Transactions, the gate and the writer lock."""
 
 import os
+import sqlite3
 import threading
 import time
 from datetime import UTC, datetime, timedelta, timezone
@@ -130,6 +131,34 @@ def test_a_lost_database_is_a_sentence_without_people() -> None:
     with pytest.raises(StoreUnavailable, match="can't be reached") as caught, db.transaction():
         pass
     assert "nobody" not in str(caught.value)
+
+
+def test_a_new_database_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    db = Database(f"sqlite:///{tmp_path / 'people.db'}")
+    try:
+        with db.transaction() as session:
+            session.execute(text("CREATE TABLE people (address TEXT)"))
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+        db.close()
+    assert {"people.db", "people.db-wal"} <= modes.keys()
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_driver_that_is_spoken_to_directly_fails_in_the_same_sentence(tmp_path: Path) -> None:
+    db = Database(f"sqlite:///{tmp_path / 'people.db'}")
+
+    def fill_the_disk() -> None:
+        with db.transaction():
+            raise sqlite3.OperationalError("disk I/O error")
+
+    try:
+        with pytest.raises(StoreUnavailable, match="can't be reached"):
+            fill_the_disk()
+    finally:
+        db.close()
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "mysql://x/y", "sqlite://", "sqlite:///:memory:"])
