@@ -80,7 +80,7 @@ class Settings(BaseSettings):
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             msg = "must be a full address such as https://mail.example.com"
             raise ValueError(msg)
-        if parts.query or parts.fragment or parts.username:
+        if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
             msg = "must be scheme, host and port only, without a query or a user name"
             raise ValueError(msg)
         return value.rstrip("/")
