@@ -55,7 +55,10 @@ Hello {{ first_name | "there" }},
 [Read more on our page](https://www.example.com/spring)
 
 %s
-""" % ("Spring is here, and with it the catalogue that you asked for. " * 8, "We wish you well. " * 6)
+""" % (
+    "Spring is here, and with it the catalogue that you asked for. " * 8,
+    "We wish you well. " * 6,
+)
 
 
 class Installation:
@@ -93,7 +96,9 @@ class Installation:
             session.add(campaign)
             session.flush()
             session.add(_content(campaign, topic, sender, now))
-            return campaign.id
+        # As the service's own thread does now and then.
+        self._db.checkpoint()
+        return campaign.id
 
     def check(self, campaign_id: int) -> None:
         """Stop unless everybody of the campaign was sent."""

@@ -1,6 +1,6 @@
 """The few statements that SQLite and PostgreSQL spell differently."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, Table, UpdateBase, func, literal, select, text
@@ -38,10 +38,12 @@ def among(
     return column == func.any(literal(values, postgresql.ARRAY(postgresql.BIGINT)))
 
 
-def changed(session: Session, statement: UpdateBase) -> int:
+def changed(
+    session: Session, statement: UpdateBase, values: Mapping[str, object] | None = None
+) -> int:
     """Run an INSERT, UPDATE or DELETE, and give how many rows it changed."""
     counted = {"preserve_rowcount": True}
-    return session.connection().execute(statement, execution_options=counted).rowcount
+    return session.connection().execute(statement, values, execution_options=counted).rowcount
 
 
 def clock(session: Session) -> ColumnElement[datetime]:

@@ -6,6 +6,7 @@ the state is ``sending``. Batches are cut when all slices are there, so none of 
 """
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -16,11 +17,11 @@ from sqlalchemy import (
     Select,
     Subquery,
     and_,
+    bindparam,
     case,
     cast,
     func,
     insert,
-    literal,
     literal_column,
     not_,
     or_,
@@ -30,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from mailprefs import audience, consent
+from mailprefs.audience import Audience
 from mailprefs.db import dialects
 from mailprefs.deliveries.numbers import LARGEST_BLOCK, before_block
 from mailprefs.errors import Conflict
@@ -160,59 +162,75 @@ def _insert(
 
     One view of the people for both: on PostgreSQL one statement, on SQLite the transaction.
     """
-    whom = audience.of(campaign)
     blocks = _blocks(session, campaign)
-    people = _slice(session, campaign, upto).add_columns(_block_of(blocks).label("block"))
+    is_sqlite = dialects.is_sqlite(session)
+    inserting, counting = _statements(
+        audience.of(campaign), tuple(block.language for block in blocks), is_sqlite=is_sqlite
+    )
+    values: dict[str, int] = {
+        "after": campaign.frozen_to,
+        "upto": upto,
+        "campaign": campaign.id,
+        "policy_version": policy_version_id,
+    }
+    values |= {f"last_{number}": block.last for number, block in enumerate(blocks)}
+    reached = {None: dialects.changed(session, inserting, values)} if is_sqlite else {}
+    return reached | dict(session.connection().execute(counting, values).all())
+
+
+@lru_cache(maxsize=64)
+def _statements(
+    whom: Audience, languages: tuple[str, ...], *, is_sqlite: bool
+) -> tuple[Insert, Select[str | None, int]]:
+    """Give the statement that inserts one slice, and the one that counts its people by reason.
+
+    On PostgreSQL the second holds the first; on SQLite it counts only those who are kept out.
+    Kept, because making them takes longer than running them, and the gate is held meanwhile.
+    """
+    people = _slice(whom, is_sqlite=is_sqlite).add_columns(_block_of(languages).label("block"))
     why = audience.reason(whom).label("reason")
-    if dialects.is_sqlite(session):
+    if is_sqlite:
         reached = people.where(audience.may_get(whom)).subquery("reached")
-        inserted = dialects.changed(
-            session, _inserting(campaign.id, policy_version_id, blocks, reached)
-        )
-        others = _slice(session, campaign, upto).with_only_columns(why, func.count())
-        rows = session.execute(others.where(not_(audience.may_get(whom))).group_by(why))
-        return {None: inserted, **dict(rows.all())}
+        others = _slice(whom, is_sqlite=True).with_only_columns(why, func.count())
+        others = others.where(not_(audience.may_get(whom))).group_by(why)
+        return _inserting(len(languages), reached), others
     everybody = people.add_columns(why).cte("everybody")
     reached = select(everybody).where(everybody.c.reason.is_(None)).subquery("reached")
-    inserting = _inserting(campaign.id, policy_version_id, blocks, reached)
+    inserting = _inserting(len(languages), reached)
     counting = select(everybody.c.reason, func.count()).group_by(everybody.c.reason)
-    counting = counting.add_cte(inserting.returning(Delivery.id).cte("inserted"))
-    return dict(session.execute(counting).all())
+    return inserting, counting.add_cte(inserting.returning(Delivery.id).cte("inserted"))
 
 
-def _slice(session: Session, campaign: Campaign, upto: int) -> Select[int]:
+def _slice(whom: Audience, *, is_sqlite: bool) -> Select[int]:
     """Give the query for those of the chosen who are in the slice.
 
     The range is said of both tables, because PostgreSQL carries none over from one to the other;
     and SQLite is kept from the index on topics (by a sum, which no index holds), because through
     that one every slice would read all subscriptions of the topic again.
     """
-    whom = audience.of(campaign)
+    after, upto = (bindparam(name, type_=BigInteger) for name in ("after", "upto"))
     people = select(Recipient.id.label("recipient_id")).where(
-        Recipient.id > campaign.frozen_to, Recipient.id <= upto
+        Recipient.id > after, Recipient.id <= upto
     )
     if not whom.needs_subscription:
         return people
-    topic = Subscription.topic_id + 0 if dialects.is_sqlite(session) else Subscription.topic_id
+    topic = Subscription.topic_id + 0 if is_sqlite else Subscription.topic_id
     return people.join(
         Subscription,
         and_(Subscription.recipient_id == Recipient.id, topic == whom.topic_id),
-    ).where(Subscription.recipient_id > campaign.frozen_to, Subscription.recipient_id <= upto)
+    ).where(Subscription.recipient_id > after, Subscription.recipient_id <= upto)
 
 
-def _inserting(
-    campaign_id: int, policy_version_id: int, blocks: list[_Block], reached: Subquery
-) -> Insert:
+def _inserting(blocks: int, reached: Subquery) -> Insert:
     """Give the statement that makes deliveries of those reached, numbered on in each block."""
     number = func.row_number().over(
-        partition_by=reached.c.block if len(blocks) > 1 else None,
-        order_by=reached.c.recipient_id,
+        partition_by=reached.c.block if blocks > 1 else None, order_by=reached.c.recipient_id
     )
     rows = select(
         _last_id(reached.c.block, blocks) + number,
-        literal(campaign_id, Integer),
+        bindparam("campaign", type_=Integer),
         reached.c.recipient_id,
-        literal(policy_version_id, Integer),
+        bindparam("policy_version", type_=Integer),
     )
     columns = ["id", "campaign_id", "recipient_id", "policy_version_id"]
     return insert(Delivery).from_select(columns, rows, include_defaults=False)
@@ -249,27 +267,29 @@ def _block(
     return _Block(content_id, language.lower(), before, last or before)
 
 
-def _block_of(blocks: list[_Block]) -> ColumnElement[int]:
+def _block_of(languages: tuple[str, ...]) -> ColumnElement[int]:
     """Give the number of the content for a person's language.
 
     The same language and region first, then the same language, then the default.
     """
-    if len(blocks) == 1:
+    if len(languages) == 1:
         return literal_column("0", Integer)
     spoken = func.lower(Recipient.language)
-    exact = [(spoken == block.language, number) for number, block in enumerate(blocks)]
+    exact = [(spoken == language, number) for number, language in enumerate(languages)]
     alike = []
-    for number, block in enumerate(blocks):
-        language = block.language.partition("-")[0]
-        alike.append((or_(spoken == language, spoken.like(f"{language}-%")), number))
+    for number, language in enumerate(languages):
+        short = language.partition("-")[0]
+        alike.append((or_(spoken == short, spoken.like(f"{short}-%")), number))
     return case(*exact, *alike, else_=0)
 
 
-def _last_id(block: ColumnElement[int], blocks: list[_Block]) -> ColumnElement[int]:
+def _last_id(block: ColumnElement[int], blocks: int) -> ColumnElement[int]:
     """Give the last id taken in a block, in SQL."""
-    last: ColumnElement[int] = literal(blocks[0].last, BigInteger)
-    others = [(block == number, b.last) for number, b in enumerate(blocks) if number]
-    return cast(case(*others, else_=last), BigInteger) if others else last
+    first, *others = (bindparam(f"last_{number}", type_=BigInteger) for number in range(blocks))
+    if not others:
+        return first
+    taken = [(block == number, last) for number, last in enumerate(others, start=1)]
+    return cast(case(*taken, else_=first), BigInteger)
 
 
 def _cut(session: Session, campaign: Campaign, batch_size: int) -> int:

@@ -228,10 +228,10 @@ def test_an_outcome_is_kept_until_the_database_is_back(
     whole = db.transaction
     ready = threading.Event()
 
-    def broken(gate: Gate = Gate.NONE) -> object:
+    def broken(gate: Gate = Gate.NONE, *, durable: bool = True) -> object:
         if ready.is_set() and (failure := next(failures, None)) is not None:
             raise failure
-        return whole(gate)
+        return whole(gate, durable=durable)
 
     def accept(mailing: Mailing) -> Outcome:
         ready.set()
