@@ -49,14 +49,26 @@ def find(session: Session, campaign_id: int) -> Campaign:
     return campaign
 
 
-def approve(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -> None:
-    """Approve an administrative campaign's current revision, as its second person.
+def approve(
+    session: Session,
+    campaign_id: int,
+    actor: Actor,
+    *,
+    now: datetime,
+    revision: int | None = None,
+) -> None:
+    """Approve an administrative campaign, as its second person.
+
+    *revision* is the one that this person has read; without it, the current one.
 
     :raises NotAllowed: without the role, or for the author or last editor of it.
-    :raises Conflict: unless it is an administrative draft that nobody has approved yet.
+    :raises Conflict: unless it is an administrative draft that nobody has approved yet, and still
+        the revision that was read.
     """
     campaign = find(session, campaign_id)
     staff.require(session, actor, Role.APPROVE)
+    if revision not in {None, campaign.revision}:
+        raise Conflict(_CHANGED.format(campaign_id))
     if not campaign.message_class.needs_second_person:
         msg = "A promotional campaign needs no approval; send it."
         raise Conflict(msg)

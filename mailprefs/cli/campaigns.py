@@ -122,12 +122,14 @@ def check(campaign_id: int, *, as_json: bool) -> int:
 
 @campaign_group.command("approve")
 @click.argument("campaign_id", type=int, metavar="ID")
+@click.option("--revision", type=int, metavar="N", help="Only if it still is this revision.")
 @console.acting
-def approve(campaign_id: int, acting_as: str | None) -> None:
+def approve(campaign_id: int, revision: int | None, acting_as: str | None) -> None:
     """Approve a notice that somebody else wrote."""
     parts = console.opened()
     with parts.db.transaction(Gate.TAKING) as session:
-        states.approve(session, campaign_id, console.actor(session, acting_as), now=console.now())
+        who = console.actor(session, acting_as)
+        states.approve(session, campaign_id, who, now=console.now(), revision=revision)
     click.echo(f"Campaign {campaign_id} is approved; an edit would void that.")
 
 

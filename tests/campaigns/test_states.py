@@ -63,6 +63,16 @@ def test_neither_author_nor_last_editor_is_the_second_person(house: House) -> No
         states.approve(session, number, third, now=NOW)
 
 
+def test_nobody_approves_what_they_have_not_read(house: House) -> None:
+    number = house.draft(NOTICE)
+    with house.db.transaction() as session:
+        drafts.edit(session, number, NOTICE, house.ann, company=COMPANY, now=NOW)
+        with pytest.raises(Conflict, match="look at it again"):
+            states.approve(session, number, house.bob, now=NOW, revision=1)
+        assert states.find(session, number).approved_at is None
+        states.approve(session, number, house.bob, now=NOW, revision=2)
+
+
 def test_the_console_approves_only_as_somebody(house: House) -> None:
     number = house.draft(NOTICE)
     with house.db.transaction() as session:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Final
 from zoneinfo import available_timezones
 
@@ -99,7 +100,11 @@ def test(campaign_id: int) -> Answer:
 @auth.only(Role.APPROVE)
 def approve(campaign_id: int) -> Answer:
     """Approve an administrative campaign that somebody else wrote."""
-    return _change(campaign_id, states.approve, "Approved. Any edit would void that.")
+    text = request.form.get("revision", "")
+    # Revisions begin at 1: anything else is one that nobody has read.
+    read = int(text) if text.isdecimal() and len(text) < 10 else 0
+    approve_read = partial(states.approve, revision=read)
+    return _change(campaign_id, approve_read, "Approved. Any edit would void that.")
 
 
 @routes.post("/undo")

@@ -226,7 +226,10 @@ def test_administrative_mail_needs_somebody_who_did_not_write_it(
     browser.sign_in_as(Role.SEND, Role.APPROVE)
     assert "Nobody has approved" in browser.get(f"/staff/campaigns/{number}/review").text
     assert send(browser, number, eligible=3)[0] == 403
-    assert browser.post(f"/staff/campaigns/{number}/approve").status_code == 303
+    unread = browser.post(f"/staff/campaigns/{number}/approve", revision="2")
+    assert (unread.status_code, campaign(parts, number).approved_at) == (409, None)
+    read = browser.post(f"/staff/campaigns/{number}/approve", revision="1")
+    assert read.status_code == 303
     assert send(browser, number, eligible=3)[0] == 303
     assert campaign(parts, number).approver_id == browser.staff_id
 
@@ -245,7 +248,7 @@ def test_the_author_is_not_offered_the_approval_and_can_not_force_it(
         reason="Everybody's account moves.",
     )
     assert "/approve" not in browser.get("/staff/campaigns/1").text
-    response = browser.post("/staff/campaigns/1/approve")
+    response = browser.post("/staff/campaigns/1/approve", revision="1")
     assert response.status_code == 403
     assert "second person" in response.text
     assert campaign(parts, 1).message_class is MessageClass.ADMINISTRATIVE
