@@ -276,12 +276,17 @@ class Workers:
         """Let one thread at a time look after what is due, now and then; give ``look_after``'s."""
         if time.monotonic() < self._next_look or not self._look.acquire(blocking=False):
             return False
+        goes_on = False
         try:
             goes_on = worker.look_after()
-            self._next_look = 0.0 if goes_on else time.monotonic() + POLL
-            return goes_on
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - one odd campaign must not stop all sending
+            _complain("looking after the campaigns broke off", error)
         finally:
+            self._next_look = 0.0 if goes_on else time.monotonic() + POLL
             self._look.release()
+        return goes_on
 
 
 def _unbuilt(taken: Claim, error: Exception) -> Outcome:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from mailprefs.db.database import Database, Gate
-from mailprefs.deliveries import pace
+from mailprefs.deliveries import pace, settle
 from mailprefs.errors import StoreUnavailable
 from mailprefs.jobs import dispatch
 from mailprefs.jobs.dispatch import Office, Worker, Workers
@@ -265,6 +265,25 @@ def test_sending_goes_on_when_the_database_was_away(
     wait_for(lambda: len(vendor.addresses) == 7)
     workers.stop(within=10)
     assert next(failures, None) is None
+
+
+def test_sending_goes_on_when_looking_after_campaigns_breaks_off(
+    db: Database, campaign_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One odd campaign must not keep everybody else's mail back, with one thread neither."""
+    vendor = RecordingVendor()
+    office = make_office(db, vendor)
+    while Worker(office, "before").look_after():
+        pass
+
+    def broken(session: object) -> bool:
+        raise ArithmeticError
+
+    monkeypatch.setattr(settle, "any_lost", broken)
+    workers = Workers(office, threads=1)
+    workers.start()
+    wait_for(lambda: len(vendor.addresses) == 7, seconds=5)
+    workers.stop(within=10)
 
 
 def test_all_workers_stop_when_the_key_is_refused_and_go_on_when_told(
