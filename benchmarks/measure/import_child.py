@@ -17,12 +17,12 @@ from typing import Any
 from sqlalchemy import func, select
 
 from benchmarks.measure.installation import HASHER, TOPIC
-from mailprefs import subscriptions, suppressions
+from mailprefs import preferences, subscriptions
 from mailprefs.audit import CONSOLE
 from mailprefs.db.database import Database, Gate
 from mailprefs.jobs.imports.order import ImportOrder
 from mailprefs.jobs.imports.run import run
-from mailprefs.policy import Source, SuppressionReason
+from mailprefs.policy import Source
 from mailprefs.schema.people import Recipient
 
 _PAUSE_SECONDS = 0.02
@@ -62,15 +62,8 @@ def visit(url: str) -> dict[str, list[float]]:
 
 def _leave(db: Database, recipient_id: int) -> None:
     with db.transaction(Gate.TAKING) as session:
-        person = session.get_one(Recipient, recipient_id)
-        suppressions.add(
-            session,
-            person.address_hash,
-            person.address_key_id,
-            SuppressionReason.UNSUBSCRIBED,
-            Source.ONE_CLICK,
-            now=_now(),
-        )
+        door = preferences.Door(Source.ONE_CLICK, "post_one_click")
+        preferences.opt_out_all(session, recipient_id, door, now=_now())
 
 
 def _look(db: Database, recipient_id: int) -> None:
