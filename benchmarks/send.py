@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from time import perf_counter
 
 from sqlalchemy import insert, select
 
@@ -40,11 +39,13 @@ _SINK = Path(__file__).with_name("measure") / "sink.py"
 _CHUNK = 10_000
 _FIRST = ("Anna", "Jürgen", "María", "Zoë", "Łukasz", "Ida", "Noor", "Emma", "Søren", "Chloé")
 _LAST = ("Müller", "O'Neill", "Garcia", "Nowak", "van Dijk", "Rossi", "Lindqvist", "Dupont")
-BODY = """# What is new in spring
+_INTRODUCTION = "Spring is here, and with it the catalogue that you asked for. " * 8
+_GREETING = "We wish you well. " * 6
+BODY = f"""# What is new in spring
 
-Hello {{ first_name | "there" }},
+Hello {{{{ first_name | "there" }}}},
 
-%s
+{_INTRODUCTION}
 
 ## Three things to try
 
@@ -54,11 +55,8 @@ Hello {{ first_name | "there" }},
 
 [Read more on our page](https://www.example.com/spring)
 
-%s
-""" % (
-    "Spring is here, and with it the catalogue that you asked for. " * 8,
-    "We wish you well. " * 6,
-)
+{_GREETING}
+"""
 
 
 class Installation:

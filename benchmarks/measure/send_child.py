@@ -11,7 +11,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from time import perf_counter
 
 from sendgrid import SendGridAPIClient
@@ -30,7 +30,7 @@ from mailprefs.schema.campaigns import Content as ContentRow
 from mailprefs.schema.people import Recipient, Sender, Topic
 from mailprefs.settings import Settings
 from mailprefs.vendor import bodies
-from mailprefs.vendor.message import Mailing, Verdict
+from mailprefs.vendor.message import Verdict
 from mailprefs.vendor.sendgrid import SendGrid
 
 KEY = "SG.a-key-of-nobody.used-by-a-benchmark-on-loopback-only"
@@ -161,4 +161,5 @@ def main(role: str, url: str, sink: str, campaign_id: int) -> dict[str, float]:
 
 if __name__ == "__main__":
     logging.disable()
-    print(json.dumps(main(*sys.argv[1:4], int(sys.argv[4]))))
+    role, url, sink, campaign_id = sys.argv[1:]
+    print(json.dumps(main(role, url, sink, int(campaign_id))))

@@ -25,6 +25,10 @@ from mailprefs.schema.campaigns import Campaign, CampaignState
 RUNNING = frozenset({CampaignState.FREEZING, CampaignState.SENDING})
 LARGEST_ID: Final = 2**31 - 1
 """Campaign and ordinal fill one 64-bit delivery id between them."""
+_SECOND_PERSON: Final = (
+    "Administrative mail reaches people who left all promotions, so a second person approves it: "
+    "somebody other than its author and its last editor."
+)
 _NOT_APPROVED: Final = (
     "This administrative campaign isn't approved yet. Somebody other than its author approves it: "
     "mailprefs campaign approve {}"
@@ -73,11 +77,7 @@ def approve(
         msg = "A promotional campaign needs no approval; send it."
         raise Conflict(msg)
     if actor.staff_id is None or actor.staff_id in {campaign.author_id, campaign.editor_id}:
-        msg = (
-            "Administrative mail reaches people who left all promotions, so a second person "
-            "approves it: somebody other than its author and its last editor."
-        )
-        raise NotAllowed(msg)
+        raise NotAllowed(_SECOND_PERSON)
     if campaign.approved_at is not None:
         msg = f"Campaign {campaign_id} is approved already; an edit would void that."
         raise Conflict(msg)
