@@ -7,6 +7,7 @@ from the messages that arrived. ``--exit`` ends after it, with status 1 if a pro
 
 import argparse
 import json
+import signal
 import sys
 import time
 import urllib.parse
@@ -49,10 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exit", action="store_true", help="end after the summary")
     wants = parser.parse_args(arguments)
+    # A plain `kill` ends the servers too, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Installation(FOLDER) as installation:
             kept = play(installation)
             if not wants.exit:
+                show_pages(installation)
                 out.print("\n[bold]It keeps running; end it with Ctrl-C.[/bold]")
                 installation.wait()
             return 0 if kept else 1
@@ -74,9 +78,7 @@ def play(installation: Installation) -> bool:
     left |= read(installation, second, seed=2)
     notice = send_notice(installation)
     time.sleep(1.5)
-    kept = summary(installation, proof.Campaigns(first, second, notice), left)
-    show_pages(installation, first)
-    return kept
+    return summary(installation, proof.Campaigns(first, second, notice), left)
 
 
 def set_up(installation: Installation) -> None:
@@ -219,7 +221,7 @@ def summary(installation: Installation, campaigns: proof.Campaigns, left: dict[s
     return kept
 
 
-def show_pages(installation: Installation, campaign: int) -> None:
+def show_pages(installation: Installation) -> None:
     """Print the addresses of the pages to look at."""
     promotional = next(
         one for one in mailbox(installation) if one["message_class"] == "promotional"
@@ -231,7 +233,7 @@ def show_pages(installation: Installation, campaign: int) -> None:
         ("Sign in as Marta (once)", installation.call("staff", "link", MARTA)),
         ("Sign in as Ilse (once)", installation.call("staff", "link", ILSE)),
         ("Campaigns", f"{installation.url}/staff/campaigns"),
-        ("Report of the first", f"{installation.url}/staff/campaigns/{campaign}"),
+        ("Report of the first", f"{installation.url}/staff/campaigns/1"),
         ("Mailbox: what arrived", f"{installation.mailbox}/mailbox"),
         ("A reader’s unsubscribe page", unsubscribe),
         ("The privacy policy", f"{installation.url}/policy"),

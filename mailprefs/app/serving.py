@@ -4,6 +4,7 @@ import atexit
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from functools import partial
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from mailprefs.app.background import Background
 from mailprefs.app.joining import build, create_app
+from mailprefs.errors import BadSetting
 from mailprefs.settings import load
 from mailprefs.web.parts import Parts
 
@@ -33,6 +35,7 @@ def serve(*, host: str, port: int, worker: bool) -> None:
     from granian.log import LogLevels
     from granian.server import Server
 
+    _require_free(host, port)
     server = Server(
         "mailprefs.app:wsgi",
         address=host,
@@ -46,6 +49,23 @@ def serve(*, host: str, port: int, worker: bool) -> None:
         respawn_failed_workers=True,
     )
     server.serve(target_loader=partial(wsgi, sends=worker), wrap_loader=False)
+
+
+def _require_free(host: str, port: int) -> None:
+    """Refuse a port that another program listens on: granian would share it, silently.
+
+    :raises BadSetting: with the port.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise BadSetting(
+                f"Nothing can listen on port {port} of {host} ({error.strerror}). Stop the program "
+                "that has it, or choose another one: --port."
+            ) from None
 
 
 def wsgi(*, sends: bool = False) -> "Flask":

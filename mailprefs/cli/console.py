@@ -25,7 +25,7 @@ from mailprefs import staff
 from mailprefs.app import Parts, build
 from mailprefs.audit import CONSOLE, Actor
 from mailprefs.db.version import pending
-from mailprefs.errors import BadFile, Conflict
+from mailprefs.errors import BadFile, BadSetting, Conflict
 from mailprefs.policy import Role
 from mailprefs.settings import load
 
@@ -45,12 +45,27 @@ def opened() -> Parts:
     """
     context = click.get_current_context().find_root()
     if not isinstance(context.obj, Parts):
+        _require_installation()
         parts = open_now()
         if pending(parts.db):
             msg = "The database isn't set up for this version yet; run: mailprefs init"
             raise Conflict(msg)
         context.obj = parts
     return context.obj
+
+
+def _require_installation() -> None:
+    """Refuse a place where ``init`` never ran: keys made there would fit no link ever sent.
+
+    :raises BadSetting: with the folder that was looked at.
+    """
+    settings = load()
+    if not settings.token_keys.get_secret_value():
+        folder = settings.data_dir.absolute()
+        raise BadSetting(
+            f"There is no installation in {folder}: run `mailprefs init`, or say with "
+            "MAILPREFS_DATA_DIR where it is."
+        )
 
 
 def open_now() -> Parts:

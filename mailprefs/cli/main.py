@@ -101,7 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.Abort:
-        click.echo("mailprefs: stopped; nothing is left half done.", err=True)
+        click.echo(
+            "mailprefs: stopped. What was finished is kept; the same command goes on from there.",
+            err=True,
+        )
         return _STOPPED
     except click.ClickException as error:
         error.show(sys.stderr)

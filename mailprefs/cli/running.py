@@ -16,6 +16,7 @@ def run(host: str, port: int, *, no_worker: bool) -> None:
     from mailprefs.app import serve
 
     console.opened()
+    click.echo(f"Pages: http://{host}:{port}/staff; end it with Ctrl-C.")
     serve(host=host, port=port, worker=not no_worker)
 
 
@@ -34,13 +35,19 @@ def worker() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="File that keeps the messages; without it they end with the process.",
 )
-@click.option("--webhook", metavar="URL", help="Where to post signed events to.")
+@click.option(
+    "--webhook",
+    metavar="URL",
+    default="http://127.0.0.1:8400/webhooks/sendgrid/events",
+    show_default=True,
+    help="Where to post signed events to.",
+)
 @click.option(
     "--key-file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Private key that signs the events; made when missing.",
 )
-def sandbox(port: int, store: Path | None, webhook: str | None, key_file: Path | None) -> None:
+def sandbox(port: int, store: Path | None, webhook: str, key_file: Path | None) -> None:
     """Run a stand-in for the vendor on this machine, with a mailbox page to look at."""
     from mailprefs.sandbox.server import serve
 

@@ -206,5 +206,6 @@ def serve(
     with closing(server), suppress(KeyboardInterrupt):
         tell(f"Mailbox: {server.url}/mailbox")
         tell(f"MAILPREFS_SENDGRID_HOST={server.url}")
+        tell(f"MAILPREFS_SENDGRID_API_KEY={settings.api_key or 'SG.sandbox'}")
         tell(f"MAILPREFS_SENDGRID_WEBHOOK_KEY={server.parts.webhook.key.public}")
         server.serve_forever(0.2)

@@ -11,7 +11,7 @@ from tests.cli.conftest import Shell
 def test_the_service_says_what_is_missing_before_it_starts(bare: Shell, command: str) -> None:
     said = bare(command)
     assert (said.status, len(said.sentences)) == (2, 1)
-    assert "MAILPREFS_TOKEN_KEYS is empty" in said.err
+    assert "There is no installation in" in said.err
 
 
 def test_a_taken_port_is_one_sentence(bare: Shell) -> None:

@@ -27,7 +27,8 @@ def process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, s
         [sys.executable, "-c", command], stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as running:
         assert running.stdout
-        mailbox, host, key = (running.stdout.readline().strip() for _ in range(3))
+        mailbox, host, api_key, key = (running.stdout.readline().strip() for _ in range(4))
+        assert api_key.startswith("MAILPREFS_SENDGRID_API_KEY=SG.")
         yield (
             running,
             {

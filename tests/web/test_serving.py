@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from mailprefs.app import serve
 from mailprefs.db.database import Database
+from mailprefs.errors import BadSetting
 from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.opens import Open
 from mailprefs.web.parts import Parts
@@ -111,3 +113,14 @@ def test_it_serves_counts_and_ends_when_told(
         assert token not in told
     assert "127.0.0.1" not in told
     assert "Traceback" not in told
+
+
+def test_a_port_that_somebody_has_is_not_shared() -> None:
+    """Two services on one port would answer in turn, each from a database of its own."""
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(BadSetting, match=f"port {port} .*--port"):
+            serve(host="127.0.0.1", port=port, worker=False)
