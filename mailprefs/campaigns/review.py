@@ -19,7 +19,8 @@ from sqlalchemy.orm import Session
 from mailprefs import audience, audit
 from mailprefs.audit import Actor
 from mailprefs.campaigns import drafts, states
-from mailprefs.errors import BadInput, BadTemplate, CheckFailed
+from mailprefs.db import dialects
+from mailprefs.errors import BadInput, BadTemplate, CheckFailed, NotAllowed
 from mailprefs.policy import MessageClass, Skip
 from mailprefs.rendering import lint
 from mailprefs.rendering.lint import Finding, Severity
@@ -36,11 +37,19 @@ NEVER_OVERRIDDEN: Final = frozenset(
     {
         *("missing_unsubscribe", "missing_preferences", "missing_postal_address", "missing_reason"),
         *("no_text", "broken_source", "outdated", "from_address", "base_url"),
-        *("audience_empty", "vendor_key"),
+        *("audience_empty", "vendor_key", "approval"),
     }
 )
+_APPROVAL: Final = "approval"
 _EMPTY: Final = "field_without_fallback"
+_UNREACHABLE: Final = "unreachable_address"
 _SPACES: Final = " \t\r\n\u00a0"
+_CANT_BE_REACHED: Final = (
+    "These addresses have letters before the @-sign that the vendor doesn't carry (it takes plain "
+    "ASCII there), so these people will be counted as failed; ask them for another address."
+)
+_OF_SOME: Final = frozenset({_EMPTY, _UNREACHABLE})
+"""Findings that are none where they concern nobody."""
 _PEOPLE: Final = {
     "email": Recipient.address,
     "first_name": Recipient.first_name,
@@ -121,9 +130,12 @@ def review(session: Session, campaign_id: int, settings: Settings) -> Review:
     ]
     if not settings.sendgrid_api_key.get_secret_value():
         found.append(_block("vendor_key", "No vendor key is set (MAILPREFS_SENDGRID_API_KEY)."))
+    if waits := states.not_approved(campaign):
+        found.append(_block(_APPROVAL, waits))
+    found.append(Finding(_UNREACHABLE, Severity.WARN, _CANT_BE_REACHED))
     checks = [_check(session, who, finding, reach.eligible) for finding in found]
     # A field without a fallback that everybody has is no fault.
-    checks = [check for check in checks if check.people or check.code != _EMPTY]
+    checks = [check for check in checks if check.people or check.code not in _OF_SOME]
     return Review(
         campaign_id=campaign.id,
         revision=campaign.revision,
@@ -147,9 +159,12 @@ def require(  # noqa: PLR0913 - what an override has to say belongs to one call
     """Let a review pass, or say what stands in the way; an override is audited with its reason.
 
     :raises CheckFailed: while a check blocks that isn't overridden, or can't be.
+    :raises NotAllowed: while all that is missing is the second person's approval.
     :raises BadInput: for an override without a reason of at least 10 characters.
     """
     left = [check for check in done.blocks if check.code not in overrides or not check.overridable]
+    if [check.code for check in left] == [_APPROVAL]:
+        raise NotAllowed(left[0].sentence)
     if left:
         lines = "\n".join(f"  {check.code}: {check.sentence}" for check in left)
         msg = f"Campaign {done.campaign_id} can't be sent yet:\n{lines}"
@@ -255,6 +270,11 @@ def _is_empty(field: str) -> ColumnElement[bool]:
     return or_(value.is_(None), func.trim(value, _SPACES) == "")
 
 
+def _is_unreachable(session: Session) -> ColumnElement[bool]:
+    """Tell who has an address that the vendor doesn't carry; domains are stored in ASCII."""
+    return dialects.octets(session, Recipient.address) > func.length(Recipient.address)
+
+
 def _is_strict(settings: Settings) -> bool:
     return settings.environment is Environment.PRODUCTION
 
@@ -264,11 +284,12 @@ def _block(code: str, sentence: str) -> Finding:
 
 
 def _check(session: Session, who: audience.Audience, finding: Finding, eligible: int) -> Check:
-    """Say how many people a finding concerns: those without the field, else everybody."""
+    """Say how many people a finding concerns: those whom it is about, else everybody."""
     people = eligible
-    if finding.code == _EMPTY:
-        without = audience.eligible(who).where(_is_empty(finding.field)).subquery()
-        people = session.execute(select(func.count()).select_from(without)).scalar_one()
+    if finding.code in _OF_SOME:
+        is_one = _is_empty(finding.field) if finding.field else _is_unreachable(session)
+        some = audience.eligible(who).where(is_one).subquery()
+        people = session.execute(select(func.count()).select_from(some)).scalar_one()
     blocks = finding.severity is Severity.BLOCK
     return Check(
         code=finding.code,

@@ -1,6 +1,6 @@
 """How campaigns stand, the same for page, command line and API."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from mailprefs import times
 from mailprefs.campaigns import states
 from mailprefs.deliveries.counts import Counts, Stall, counts, stall
 from mailprefs.policy import MessageClass
@@ -16,6 +17,19 @@ from mailprefs.schema.events import MailboxTotal
 from mailprefs.schema.people import Topic
 
 STALLED: Final = "stalled"
+REASONS: Final[Mapping[str, str]] = {
+    "not_subscribed": "Not subscribed to this topic",
+    "unsubscribed": "Unsubscribed",
+    "suppressed": "Address is suppressed (bounced or complained)",
+    "unconfirmed": "Address was never confirmed",
+    "erased": "Erased",
+    "cancelled": "Campaign was cancelled",
+    "empty_field": "A merge field without fallback is empty",
+    "not_on_allow_list": "Not on the allow list of this environment",
+    "refused_address": "The vendor doesn’t take the address",
+    "refused_message": "The vendor refused the message",
+}
+"""Why somebody was kept out, skipped or failed, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +63,16 @@ class Overview:
         return self.stall.cause if self.stall else None
 
     @property
+    def begins(self) -> str | None:
+        """Say when a scheduled campaign begins, in the zone that was chosen and in UTC."""
+        if self.state is not CampaignState.SCHEDULED or self.due_at is None:
+            return None
+        at = times.written(self.due_at)
+        if self.zone is None or self.zone == "UTC":
+            return at
+        return f"{times.written(self.due_at, self.zone)} ({self.zone}), which is {at}"
+
+    @property
     def done(self) -> int:
         """Give how many people have reached an end: sent, skipped or failed."""
         skipped, failed = self.counts.skipped, self.counts.failed
@@ -58,13 +82,13 @@ class Overview:
         """Give the sum equation, line by line."""
         yield "chosen", self.counts.chosen
         for reason, n in self.counts.kept_out.items():
-            yield f"  kept out: {reason.replace('_', ' ')}", n
+            yield f"  kept out: {in_words(reason)}", n
         yield "frozen", self.counts.frozen
         yield "  sent", self.counts.sent
         for reason, n in self.counts.skipped.items():
-            yield f"  skipped: {reason.replace('_', ' ')}", n
+            yield f"  skipped: {in_words(reason)}", n
         for reason, n in self.counts.failed.items():
-            yield f"  failed: {reason.replace('_', ' ')}", n
+            yield f"  failed: {in_words(reason)}", n
         yield "  unknown", self.counts.unknown
         yield "  pending", self.counts.pending
         for event, n in self.mailbox.items():
@@ -93,6 +117,12 @@ class Overview:
             "pending": self.counts.pending,
             "mailbox": self.mailbox,
         }
+
+
+def in_words(reason: str) -> str:
+    """Say why somebody was kept out, skipped or failed, for the middle of a line."""
+    words = REASONS.get(reason, reason.replace("_", " "))
+    return words[:1].lower() + words[1:]
 
 
 def overview(session: Session, campaign_id: int, *, now: datetime) -> Overview:

@@ -30,8 +30,8 @@ _SECOND_PERSON: Final = (
     "somebody other than its author and its last editor."
 )
 _NOT_APPROVED: Final = (
-    "This administrative campaign isn't approved yet. Somebody other than its author approves it: "
-    "mailprefs campaign approve {}"
+    "This administrative campaign isn't approved yet. Somebody with the role approve, other than "
+    "its author and last editor, approves it: mailprefs campaign approve {} --as ADDRESS"
 )
 _CHANGED: Final = "Somebody changed campaign {} in the meantime; look at it again."
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
@@ -92,6 +92,13 @@ def approve(
     _note(session, actor, "campaign.approved", campaign, now, revision=campaign.revision)
 
 
+def not_approved(campaign: Campaign) -> str | None:
+    """Say that a campaign still waits for its second person, and how to approve it; else None."""
+    if not campaign.message_class.needs_second_person or campaign.approved_at is not None:
+        return None
+    return _NOT_APPROVED.format(campaign.id)
+
+
 def send(  # noqa: PLR0913 - which, by whom and when
     session: Session,
     campaign_id: int,
@@ -116,8 +123,8 @@ def send(  # noqa: PLR0913 - which, by whom and when
         raise Conflict(_CHANGED.format(campaign_id))
     if due_at < now:
         raise BadInput("That time is past. Choose a later one, or send without a time.")
-    if campaign.message_class.needs_second_person and campaign.approved_at is None:
-        raise NotAllowed(_NOT_APPROVED.format(campaign_id))
+    if waits := not_approved(campaign):
+        raise NotAllowed(waits)
     _change(
         session,
         campaign,

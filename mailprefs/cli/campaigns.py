@@ -202,16 +202,18 @@ def _show_review(done: review.Review) -> None:
         f"{done.eligible:,} of {done.chosen:,} people would get it."
     )
     for reason, n in done.kept_out.items():
-        click.echo(f"  kept out, {reason.value.replace('_', ' ')}: {n:,}")
+        click.echo(f"  kept out, {shown.in_words(reason.value)}: {n:,}")
     for one in done.checks:
         mark = "stop" if one.blocks else "note"
-        click.echo(f"  {mark}  {one.code} ({one.people:,} people): {one.sentence}")
+        people = "1 person" if one.people == 1 else f"{one.people:,} people"
+        click.echo(f"  {mark}  {one.code} ({people}): {one.sentence}")
     if not done.blocks:
         click.echo("Nothing stands in the way.")
 
 
 def _show(one: shown.Overview) -> None:
     click.echo(f"Campaign {one.id}: {one.name} ({one.message_class.value}) is {one.label}.")
-    if one.stalled:
-        click.echo(f"  {one.stalled}")
+    for sentence in (one.stalled, one.paused_reason, one.begins and f"It begins {one.begins}."):
+        if sentence:
+            click.echo(f"  {sentence}")
     console.table("", ["", "#people"], one.lines())

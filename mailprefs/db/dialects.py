@@ -3,7 +3,17 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, Table, UpdateBase, func, literal, select, text
+from sqlalchemy import (
+    ColumnElement,
+    LargeBinary,
+    Table,
+    UpdateBase,
+    cast,
+    func,
+    literal,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, QueryableAttribute, Session
 
@@ -44,6 +54,13 @@ def changed(
     """Run an INSERT, UPDATE or DELETE, and give how many rows it changed."""
     counted = {"preserve_rowcount": True}
     return session.connection().execute(statement, values, execution_options=counted).rowcount
+
+
+def octets(session: Session, column: QueryableAttribute[str]) -> ColumnElement[int]:
+    """Give how many bytes a text has in UTF-8; more than characters where it isn't ASCII."""
+    if is_sqlite(session):
+        return func.length(cast(column, LargeBinary))
+    return func.octet_length(column)
 
 
 def clock(session: Session) -> ColumnElement[datetime]:

@@ -139,14 +139,18 @@ def test_check_says_who_would_get_it_and_exits_1_if_something_is_wrong(
     assert bad.status == 1
     checks = json.loads(bad.out)["checks"]
     assert [(one["code"], one["people"]) for one in checks] == [("unresolved_tag", 1)]
-    assert "unresolved_tag (1 people)" in people("campaign", "check", letter).out
+    assert "unresolved_tag (1 person)" in people("campaign", "check", letter).out
 
 
 def test_a_notice_goes_only_after_a_second_person(people: Shell) -> None:
     source = people.write("n.md", "We changed the policy.\n")
     number = people.do(*NOTICE, "--source", source, "--as", ADMIN)
+    unready = people("campaign", "check", number)
+    assert unready.status == 1
+    assert "approval" in unready.out and "Nothing stands in the way" not in unready.out
     for words, told in (
-        (("send", number, "--now"), "isn't approved"),
+        (("send", number, "--now"), "isn't approved yet"),
+        (("send", number, "--now"), f"mailprefs campaign approve {number} --as ADDRESS"),
         (("approve", number), "--as"),
         (("approve", number, "--as", ADMIN), "a second person"),
     ):
@@ -186,6 +190,9 @@ def test_a_schedule_is_said_in_local_time_and_shown_both_ways(people: Shell, let
     assert f"{year}-07-01 09:00 Europe/Berlin ({year}-07-01 07:00:00 UTC), in" in said
     one = people.ask("campaign", "show", letter)
     assert (one["due_at"], one["zone"]) == (f"{year}-07-01T07:00:00+00:00", "Europe/Berlin")
+    shown = people.do("campaign", "show", letter)
+    assert f"It begins 1 Jul {year}, 09:00 CEST (Europe/Berlin)" in shown
+    assert f"1 Jul {year}, 07:00 UTC" in shown
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
+from mailprefs import times
+from mailprefs.campaigns.shown import REASONS
 from mailprefs.policy import LegalPurpose, MessageClass, Role
 
 NO_BREAK: Final = "\N{NO-BREAK SPACE}"
@@ -34,19 +36,6 @@ STATES: Final[Mapping[str, str]] = {
     "stalled": "Stalled",
     "finished": "Finished",
     "cancelled": "Cancelled",
-}
-
-REASONS: Final[Mapping[str, str]] = {
-    "not_subscribed": "Not subscribed to this topic",
-    "unsubscribed": "Unsubscribed",
-    "suppressed": "Address is suppressed (bounced or complained)",
-    "unconfirmed": "Address was never confirmed",
-    "erased": "Erased",
-    "cancelled": "Campaign was cancelled",
-    "empty_field": "A merge field without fallback is empty",
-    "not_on_allow_list": "Not on the allow list of this environment",
-    "refused_address": "The vendor refused the address",
-    "refused_message": "The vendor refused the message",
 }
 
 MAILBOX: Final[Mapping[str, str]] = {
@@ -117,7 +106,7 @@ def when(instant: datetime | None, zone: str) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         instant.isoformat(timespec="seconds"),
         f"{local:%A, %d %B %Y, %H:%M:%S} ({zone})",
-        f"{local.day} {local:%b %Y, %H:%M}",
+        times.written(instant, zone),
     )
 
 

@@ -102,7 +102,7 @@ def test_the_sums_stand_as_two_equations_that_hold(
             ("frozen", 11), ("sent", 6), ("skipped", 1), ("failed", 2), ("unknown", 1),
             ("pending", 1),
         ]  # fmt: skip
-        assert "The vendor refused the address" in page
+        assert "The vendor doesn’t take the address" in page
 
 
 def test_a_moving_page_reloads_itself_without_script_and_stands_still_when_done(
