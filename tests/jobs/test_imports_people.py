@@ -21,7 +21,7 @@ def person(**cells: str) -> Person | Refusal:
 def test_every_field_is_cleaned() -> None:
     found = person(
         **{
-            "email": "  Anna.Groß@EXAMPLE.com ",
+            "email": "  Anna.Gross@EXAMPLE.com ",
             "first_name": " Anna\n Maria ",
             "last_name": "Gro\u0308ß",
             "language": "pt_br",
@@ -31,7 +31,7 @@ def test_every_field_is_cleaned() -> None:
         }
     )
 
-    known = normalise("Anna.Groß@example.com")
+    known = normalise("Anna.Gross@example.com")
     assert found == Person(
         7,
         known.address,
@@ -78,6 +78,26 @@ def test_a_bad_cell_is_refused_by_line_and_field_without_its_content(
     assert reason in found.reason
     content = next(iter(cells.values()))
     assert not content or content not in found.reason
+
+
+def test_who_cannot_be_reached_is_refused_at_the_import_and_not_at_the_send() -> None:
+    found = person(email="jürgen@example.com")
+
+    assert isinstance(found, Refusal)
+    assert (found.line, found.field) == (7, "email")
+    assert "before the @-sign" in found.reason and "jürgen" not in found.reason
+    assert isinstance(person(email="juergen@bücher.example"), Person)
+
+
+def test_a_no_is_taken_from_an_address_that_no_mail_reaches() -> None:
+    columns = recognise(["email", "status"], {})
+    by_file = PersonReader(columns, HASHER, takes_a_no=True)
+    by_row = PersonReader(columns, HASHER)
+
+    for reader, said in ((by_file, ""), (by_row, "unsubscribed")):
+        found = reader.person(Record(7, ["jürgen@example.com", said]))
+        assert isinstance(found, Person)
+        assert found.address == "jürgen@example.com"
 
 
 def test_an_unreadable_field_is_named_by_what_it_is() -> None:

@@ -63,6 +63,11 @@ _LANGUAGES = {
 }
 _LANGUAGE_CODES = {name: code for code, names in _LANGUAGES.items() for name in names.split()}
 
+_NOT_CARRIED = (
+    "There is a letter outside ASCII (such as ü) before the @-sign, and the vendor doesn't carry "
+    "such addresses; ask this person for another one."
+)
+
 
 class Person(NamedTuple):
     """What one line says of one person; None and a missing attribute say nothing.
@@ -95,8 +100,11 @@ class Refusal(NamedTuple):
 class PersonReader:
     """Makes persons of records, for one file's columns."""
 
-    def __init__(self, columns: Columns, hasher: AddressHasher) -> None:
-        """Look up once where each field stands."""
+    def __init__(
+        self, columns: Columns, hasher: AddressHasher, *, takes_a_no: bool = False
+    ) -> None:
+        """Look up once where each field stands; with *takes_a_no* the whole file says no."""
+        self._takes_a_no = takes_a_no
         self._columns = columns
         self._hasher = hasher
         self._address = columns.address
@@ -120,6 +128,10 @@ class PersonReader:
             known = normalise(fields[self._address])
         except BadAddress as error:
             return Refusal(line, "email", str(error))
+        says_no = self._no(fields) if self._answers else None
+        # A no is taken from whomever it comes: the address may be on file from elsewhere.
+        if not (known.address.isascii() or self._takes_a_no or says_no):
+            return Refusal(line, "email", _NOT_CARRIED)
         values: list[str | None] = []
         for field, place, cleaned in self._cells:
             try:
@@ -145,7 +157,7 @@ class PersonReader:
             region,
             zone,
             tuple(attributes),
-            self._no(fields) if self._answers else None,
+            says_no,
         )
 
     def _no(self, fields: list[str]) -> str | None:

@@ -36,13 +36,20 @@ class Rows:
     ``SHOWN`` of them.
     """
 
-    def __init__(self, reader: Reader, columns: Columns, hasher: AddressHasher) -> None:
-        """Make ready to read; nothing is read yet."""
+    def __init__(
+        self,
+        reader: Reader,
+        columns: Columns,
+        hasher: AddressHasher,
+        *,
+        takes_a_no: bool = False,
+    ) -> None:
+        """Make ready to read; nothing is read yet. *takes_a_no*: the file says who left."""
         self.read = 0
         self.refusals: list[Refusal] = []
         self._reader = reader
         self._shape = Shape(len(columns.names), columns.address)
-        self._people = PersonReader(columns, hasher)
+        self._people = PersonReader(columns, hasher, takes_a_no=takes_a_no)
         self._seen = Seen()
 
     @property

@@ -18,7 +18,7 @@ from mailprefs.consent.ledger import SLICE
 from mailprefs.db import dialects
 from mailprefs.db.database import Database, Gate
 from mailprefs.errors import BadFile, StoreUnavailable
-from mailprefs.jobs.imports import journal
+from mailprefs.jobs.imports import clicks, journal
 from mailprefs.jobs.imports.deciding import Changes, Counts, Standing, Terms, decide
 from mailprefs.jobs.imports.examining import DELIMITERS, Examined, examine
 from mailprefs.jobs.imports.journal import Position
@@ -39,7 +39,7 @@ _ATTEMPTS = 5
 _UNIQUE_VIOLATION = "23505"
 
 ANSWER: Final = "answer"
-"""What a column is called that says who left: its people are kept out, and nothing else of it."""
+"""What a column is called that says who left: their no is noted, and nothing else of it."""
 
 Clock = Callable[[], datetime]
 
@@ -95,7 +95,8 @@ def run(  # noqa: PLR0913 - what an import needs, by name
     with path.open("rb") as file:
         reader = Reader(file, examined.form)
         reader.header()
-        rows = Rows(reader, examined.columns, hasher)
+        takes_a_no = order.imported_as is not ImportedAs.SUBSCRIBED
+        rows = Rows(reader, examined.columns, hasher, takes_a_no=takes_a_no)
         _all(slices, rows, examined.size, progress)
     if not order.dry_run:
         with db.transaction() as session:
@@ -127,30 +128,39 @@ def _begun(here: _Installation, examined: Examined, order: ImportOrder) -> "_Sli
     with here.db.reading() as session:
         terms = journal.look_up(session, order)
         at = journal.position(session, terms, key, here.clock())
+    takes_a_no = terms.imported_as is not ImportedAs.SUBSCRIBED or bool(examined.columns.answers)
     if order.dry_run:
-        return _Slices(here.db, terms, at, None)
+        return _Slices(here.db, terms, at, None, takes_a_no=takes_a_no)
     with here.db.transaction() as session:
         journal.know_attributes(session, examined.columns, at.started_at)
         at = journal.begin(session, order, at, terms=terms, key=key, actor=here.actor)
         proof = journal.proof(session, order, at, here.actor)
     batch = Batch(terms.topic_id, at.policy_version_id, here.hasher.key_id, at.started_at)
-    return _Slices(here.db, terms, at, _Writes(batch, proof, here.clock))
+    writes = _Writes(batch, proof, here.clock)
+    return _Slices(here.db, terms, at, writes, takes_a_no=takes_a_no)
 
 
 class _Slices:
     """Takes rows slice by slice, each in its own transaction; ``at`` is how far it came."""
 
-    def __init__(self, db: Database, terms: Terms, at: Position, writes: _Writes | None) -> None:
+    def __init__(
+        self,
+        db: Database,
+        terms: Terms,
+        at: Position,
+        writes: _Writes | None,
+        *,
+        takes_a_no: bool,
+    ) -> None:
         self.at = at
         self._db = db
         self._terms = terms
         self._writes = writes
-        takes_a_no = terms.imported_as is not ImportedAs.SUBSCRIBED
         # Who unsubscribed leaves two entries in the ledger: of the topic, and of all promotions.
-        leaves = terms.imported_as is ImportedAs.UNSUBSCRIBED
-        self._most = SLICE // 2 if leaves else SLICE
+        self._most = SLICE // 2 if takes_a_no else SLICE
         self._gate = Gate.TAKING if takes_a_no else Gate.USING
         self._size = _FIRST_SLICE if writes else SLICE
+        self._takes_a_no = takes_a_no
 
     def take(self, rows: Sequence[Row]) -> int:
         """Take as many of *rows* as fit a slice; give how many."""
@@ -165,7 +175,7 @@ class _Slices:
 
     def _seen(self, part: Sequence[Row]) -> Position:
         with self._db.reading() as session:
-            changes = self._changes(_store(session), part)
+            changes = self._changes(session, _store(session), part)
         return self._beyond(part, changes)
 
     def _kept(self, part: Sequence[Row], writes: _Writes) -> Position:
@@ -191,18 +201,21 @@ class _Slices:
         with self._db.transaction(self._gate) as session:
             began = monotonic()
             store = _store(session)
-            changes = self._changes(store, part)
+            changes = self._changes(session, store, part)
             write(session, store, changes, batch, writes.proof)
             journal.refuse(session, self.at, [row for row in part if isinstance(row, Refusal)])
             at = journal.advance(session, self.at, self._beyond(part, changes))
             self._resize(len(part), monotonic() - began)
         return at
 
-    def _changes(self, store: Store, part: Sequence[Row]) -> Changes:
+    def _changes(self, session: Session, store: Store, part: Sequence[Row]) -> Changes:
         """Decide what becomes of a slice's rows, by what the database holds now."""
         persons = [row for row in part if isinstance(row, Person)]
         hashes = [person.address_hash for person in persons]
         standing = store.standing(hashes, self._terms.topic_id) if hashes else Standing({}, {})
+        if self._takes_a_no:
+            clicked = clicks.still_in_force(session, standing, self._terms.topic_id)
+            standing = standing._replace(clicked=clicked)
         changes = decide(persons, standing, self._terms)
         changes.counts.refused = sum(isinstance(row, Refusal) for row in part)
         changes.counts.duplicate_in_file = sum(isinstance(row, Repetition) for row in part)
