@@ -32,6 +32,11 @@ from mailprefs.schema.people import Recipient
 from mailprefs.subscriptions import Standing
 
 _PROMOTIONAL_SCOPES = MessageClass.PROMOTIONAL.honoured_scopes
+PERSON: Final = "self"
+"""How the ledger names the person, where they chose themselves."""
+_NOES: Final = frozenset(
+    {SubscriptionState.UNSUBSCRIBED.value, *(choice.value for choice in Choice if choice.is_no)}
+)
 
 
 class Door(NamedTuple):
@@ -60,7 +65,7 @@ class Door(NamedTuple):
     def who(self) -> str:
         """Give who chooses, as the ledger names them."""
         if self.actor is None:
-            return "self"
+            return PERSON
         if self.actor.staff_id is not None:
             return f"staff:{self.actor.staff_id}"
         return "console" if self.actor == CONSOLE else "system"
@@ -112,11 +117,17 @@ class Held(NamedTuple):
 
     def subscribed(self) -> list[int]:
         """List the promotional topics that this person asked for, confirmed or not."""
-        wanted = {SubscriptionState.SUBSCRIBED, SubscriptionState.PENDING}
+        return self._in(SubscriptionState.SUBSCRIBED, SubscriptionState.PENDING)
+
+    def unsubscribed(self) -> list[int]:
+        """List the promotional topics that this person has left."""
+        return self._in(SubscriptionState.UNSUBSCRIBED)
+
+    def _in(self, *states: SubscriptionState) -> list[int]:
         return [
             topic_id
             for topic_id, standing in sorted(self.topics.items())
-            if topic_id in self.promotional_ids and standing.state in wanted
+            if topic_id in self.promotional_ids and standing.state in states
         ]
 
 
@@ -156,7 +167,9 @@ def apply(
 
     Ledger entries, rows, suppression, silenced messages, the count of the message that made the
     person leave, and, for a choice on somebody's behalf, the audit: all in this transaction. A
-    second time nothing is left to change, and nothing is written.
+    second time nothing is left to change, and nothing is written, with one exception: a no that
+    somebody records over the person's own click is noted beside it (old = new), so that whoever
+    takes the click back doesn't take back what was said since.
 
     :raises Conflict: before a privacy policy is in force.
     :raises RuntimeError: in a transaction that wasn't opened with ``Gate.TAKING``.
@@ -166,21 +179,19 @@ def apply(
     before = held(session, recipient_id)
     if before is None:
         return NOBODY
-    changes = tuple(
-        change
-        for change in decide(before)
-        if before.of(change.purpose, change.topic_id) != change.new
-    )
-    if not changes:
+    asked = decide(before)
+    changes = tuple(one for one in asked if before.of(one.purpose, one.topic_id) != one.new)
+    noted = (*changes, *_repeated(session, before, asked, door))
+    if not noted:
         return Applied(is_known=True)
     act = _Act(consent.policy_in_force(session, now), secrets.token_hex(8), now)
-    entries = [_entry(before, change, door, act) for change in changes]
+    entries = [_entry(before, change, door, act) for change in noted]
     consent.append(session, entries, now=now)
-    for change in changes:
+    for change in noted:
         _write(session, before.person, change, door, act)
     if door.delivery_id and any(change.is_leaving for change in changes):
         counting.count(session, door.delivery_id, now)
-    _note(session, before, changes, door, act)
+    _note(session, before, noted, door, act)
     return Applied(is_known=True, changes=changes, request_id=act.request_id)
 
 
@@ -206,6 +217,35 @@ def held(session: Session, recipient_id: int) -> Held | None:
 def last_said(history: Sequence[Recorded]) -> dict[tuple[str, int | None], Recorded]:
     """Give the last entry about each thing, by purpose and topic, of a history in order."""
     return {(one.entry.purpose, one.entry.topic_id): one for one in history}
+
+
+def own_noes(history: Sequence[Recorded]) -> dict[int | None, str]:
+    """Give the noes to promotional mail that are the person's own last word, by topic.
+
+    None stands for all promotional mail. Only these can be taken back by the page's undo.
+    """
+    return {
+        one.entry.topic_id: one.entry.new
+        for one in last_said(history).values()
+        if one.entry.purpose == Purpose.PROMOTIONAL_EMAIL
+        and one.entry.actor == PERSON
+        and one.entry.new in _NOES
+    }
+
+
+def _repeated(
+    session: Session, before: Held, asked: Sequence[Change], door: Door
+) -> Sequence[Change]:
+    """Give the noes that somebody else says once more while the person's own click holds them."""
+    if door.is_the_person:
+        return ()
+    same = [
+        one for one in asked if one.is_leaving and before.of(one.purpose, one.topic_id) == one.new
+    ]
+    if not same:
+        return ()
+    own = own_noes(consent.history(session, before.person.id))
+    return [one for one in same if one.topic_id in own]
 
 
 def _promotional(session: Session, recipient_id: int, *, is_suppressed: bool) -> Choice:

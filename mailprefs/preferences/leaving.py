@@ -11,7 +11,15 @@ from mailprefs import consent
 from mailprefs.consent import Recorded
 from mailprefs.policy import Choice, Purpose, SubscriptionState
 from mailprefs.preferences import counting
-from mailprefs.preferences.choosing import Applied, Change, Door, Held, apply, last_said
+from mailprefs.preferences.choosing import (
+    PERSON,
+    Applied,
+    Change,
+    Door,
+    Held,
+    apply,
+    last_said,
+)
 from mailprefs.settings import OneClickScope
 
 _UNDO: Final = "undo"
@@ -113,13 +121,17 @@ def undo(
 
 
 def everything(held: Held) -> Sequence[Change]:
-    """Decide to end every topic that the person asked for, and promotional mail as a whole."""
+    """Decide to end every topic that the person asked for, and promotional mail as a whole.
+
+    What has ended is ended once more, which changes nothing: ``apply`` knows what to do with it.
+    """
     ended = [_ended(topic_id) for topic_id in held.subscribed()]
+    gone = [_ended(topic_id) for topic_id in held.unsubscribed()]
     if held.promotional.is_no:
-        return ended
+        return [*ended, *gone, Change(_PROMOTIONAL, None, held.promotional)]
     has_agreed = bool(ended) or held.promotional is Choice.GRANTED
     answer = Choice.WITHDRAWN if has_agreed else Choice.REFUSED
-    return [*ended, Change(_PROMOTIONAL, None, answer)]
+    return [*ended, *gone, Change(_PROMOTIONAL, None, answer)]
 
 
 def come_back(held: Held, states: dict[int, SubscriptionState]) -> Sequence[Change]:
@@ -141,7 +153,7 @@ def last_leaving(session: Session, recipient_id: int) -> Leaving | None:
         one for one in consent.history(session, recipient_id) if one.entry.purpose == _PROMOTIONAL
     ]
     for one in reversed(history):
-        if one.entry.actor == "self" and _is_leaving(one) and one.entry.method != _UNDO:
+        if one.entry.actor == PERSON and _is_leaving(one) and one.entry.method != _UNDO:
             same = tuple(
                 other
                 for other in last_said(history).values()

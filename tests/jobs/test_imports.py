@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from mailprefs import audit
+from mailprefs import audit, preferences
 from mailprefs.addresses import normalise
 from mailprefs.audit import CONSOLE, Actor
 from mailprefs.consent import ledger
 from mailprefs.consent.wordings import wording_text
-from mailprefs.db.database import Database
+from mailprefs.db.database import Database, Gate
 from mailprefs.errors import BadFile, BadInput, Conflict, NotFound
 from mailprefs.jobs.imports.order import ImportOrder
 from mailprefs.jobs.imports.run import ImportResult, Progress, run
@@ -44,6 +44,7 @@ from tests.factories import (
     stored,
     subscribe,
 )
+from tests.preferences.people import ONE_CLICK, PAGE
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 SAID = "Box on the order form, not ticked beforehand"
@@ -509,7 +510,8 @@ def test_whoever_the_file_itself_says_has_left_is_kept_out(db: Database, tmp_pat
         b"d@example.com,,marked as spam",
         b"e@example.com,,",
         b"f@example.com,,gold",
-        b"carol@example.com,Another,opted-out",
+        b"ivan@example.com,,unsubscribed",
+        b"lena@example.com,,no",
     )
 
     told = bring(db, path, dry_run=True)
@@ -517,19 +519,98 @@ def test_whoever_the_file_itself_says_has_left_is_kept_out(db: Database, tmp_pat
 
     assert told.counts == result.counts
     assert result.counts.document() == {
-        "rows": 7,
+        "rows": 8,
         "added": 3,
-        "updated": 0,
+        "updated": 1,  # lena: left everything before, and now this topic, too
         "unchanged": 0,
         "duplicate_in_file": 0,
-        "kept_out": {"complained": 1, "hard_bounce": 1, "unsubscribed": 2},
+        "kept_out": {"complained": 1, "erased": 1, "hard_bounce": 1, "unsubscribed": 1},
         "refused": 0,
     }
     assert result.columns["Email Marketing Status"] == "answer"
-    # An import brings no no by the way: --as does, and then says so.
-    assert states(db)["carol"] == "subscribed"
     with db.reading() as session:
-        assert "Another" not in session.scalars(select(Recipient.first_name)).all()
+        people = session.scalar(select(func.count()).select_from(Recipient))
+    assert people == 7 + 3, "who left adds nobody; the address alone is kept, as a hash"
+    assert _reasons(db, "b@example.com") == {"unsubscribed"}
+    assert _reasons(db, "c@example.com") == {"hard_bounce"}
+    assert _reasons(db, "d@example.com") == {"complained"}
+    assert _reasons(db, "ivan@example.com") == {"erased"}
+
+
+@pytest.mark.usefixtures("people")
+def test_a_line_that_says_no_ends_the_mail_of_who_is_subscribed(
+    db: Database, tmp_path: Path
+) -> None:
+    path = write(
+        tmp_path,
+        b"email,first_name,opted in",
+        b"carol@example.com,Another,no",
+        b"dave@example.com,,yes",
+    )
+
+    told = bring(db, path, dry_run=True)
+    first = bring(db, path)
+
+    assert told.counts == first.counts
+    assert (first.counts.updated, first.counts.unchanged, first.counts.kept_out) == (1, 1, {})
+    assert states(db)["carol"] == "unsubscribed"
+    assert _reasons(db, "carol@example.com") == {"unsubscribed"}
+    entries = [entry for entry in snapshot(db)["ledger"] if entry[0] == "carol@example.com"]
+    assert entries == [
+        ("carol@example.com", 1, "subscribed", "unsubscribed"),
+        ("carol@example.com", None, None, "withdrawn"),
+    ]
+    with db.reading() as session:
+        carol = session.scalars(select(Recipient).where(Recipient.first_name == "Carol")).one()
+        history = ledger.history(session, carol.id)
+        assert {one.entry.source for one in history} == {Source.IMPORT}
+        assert {one.entry.source_ref for one in history} == {f"import:{first.import_id}"}
+    before = snapshot(db)
+    again = bring(db, path, now=NOW + timedelta(days=1)).counts
+    assert snapshot(db) == before
+    assert (again.updated, again.unchanged, again.kept_out) == (0, 1, {"unsubscribed": 1})
+
+
+@pytest.mark.parametrize("brings_yeses", [True, False])
+def test_a_no_in_a_file_is_not_taken_back_with_the_click_before_it(
+    db: Database, people: dict[str, int], tmp_path: Path, *, brings_yeses: bool
+) -> None:
+    """Who clicked, and whom the former system has as gone, too, said no twice."""
+    carol = people["carol"]
+    with db.transaction(Gate.TAKING) as session:
+        preferences.opt_out_all(session, carol, ONE_CLICK, now=NOW)
+    order: dict[str, Any] = {}
+    if brings_yeses:
+        path = write(tmp_path, b"email,status", b"carol@example.com,unsubscribed")
+    else:
+        path = write(tmp_path, b"email", b"carol@example.com")
+        order["imported_as"] = ImportedAs.UNSUBSCRIBED
+
+    later = NOW + timedelta(minutes=5)
+    assert bring(db, path, dry_run=True, now=later, **order).counts.updated == 1
+    assert bring(db, path, now=later, **order).counts.updated == 1
+
+    said = [entry[1:] for entry in snapshot(db)["ledger"] if entry[0] == "carol@example.com"]
+    assert said[2:] == [(1, "unsubscribed", "unsubscribed"), (None, "withdrawn", "withdrawn")]
+    before = snapshot(db)
+    assert bring(db, path, now=later + timedelta(minutes=5), **order).counts.updated == 0
+    assert snapshot(db) == before
+    with db.transaction(Gate.TAKING) as session:
+        undone = preferences.undo(session, carol, PAGE, now=later, window=timedelta(days=1))
+    assert not undone.has_changed
+    assert states(db)["carol"] == "unsubscribed"
+    assert _reasons(db, "carol@example.com") == {"unsubscribed"}
+
+
+@pytest.mark.usefixtures("people")
+def test_a_line_that_says_no_takes_nothing_from_notices(db: Database, tmp_path: Path) -> None:
+    path = write(tmp_path, b"email,status", b"carol@example.com,unsubscribed")
+    before = snapshot(db)
+
+    counts = bring(db, path, topic="notices").counts
+
+    assert counts.kept_out == {"unsubscribed": 1}
+    assert snapshot(db) == before
 
 
 @pytest.mark.usefixtures("people")

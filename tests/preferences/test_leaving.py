@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import and_, select
 
-from mailprefs import consent, preferences, suppressions
+from mailprefs import audit, consent, preferences, suppressions
 from mailprefs.audience import Audience, may_get
 from mailprefs.audit import CONSOLE
 from mailprefs.consent import Shown
@@ -19,6 +19,7 @@ from mailprefs.policy import (
     SuppressionReason,
 )
 from mailprefs.preferences import Applied, Door
+from mailprefs.preferences.rebuilding import differences
 from mailprefs.schema.people import Recipient, Subscription
 from mailprefs.settings import OneClickScope
 from tests.factories import make_recipient, make_topic, subscribe
@@ -358,6 +359,49 @@ def test_an_old_click_takes_back_no_later_no_that_staff_recorded(db: Database) -
     assert [reason for reason, *_ in refusals(db, world.ann)] == ["unsubscribed"]
     with db.reading() as session:
         assert preferences.current(session, world.ann).ended == frozenset()
+
+
+def test_a_no_that_staff_repeat_over_a_click_is_not_taken_back_with_it(db: Database) -> None:
+    """Left by a click, then asked on the phone, too: the click's undo finds nothing of its own."""
+    world = settle(db)
+    click(db, world)
+    asked = Door(Source.STAFF, "asked_by_phone", actor=CONSOLE)
+    with db.transaction(Gate.TAKING) as session:
+        repeated = preferences.opt_out_all(session, world.ann, asked, now=NOW)
+    assert not repeated.has_changed
+    assert said(db, world.ann)[3:] == [
+        (MAIL, world.news, "unsubscribed", "unsubscribed"),
+        (MAIL, world.offers, "unsubscribed", "unsubscribed"),
+        (MAIL, None, "withdrawn", "withdrawn"),
+    ]
+    assert not take_back(db, world).has_changed
+    assert not keep(db, world, world.news, world.offers).has_changed
+    assert states(db, world.ann) == {world.news: "unsubscribed", world.offers: "unsubscribed"}
+    assert [reason for reason, *_ in refusals(db, world.ann)] == ["unsubscribed"]
+    assert counted(db, world.sent_news) == (1, 1)
+
+
+def test_undo_gives_back_the_rest_where_staff_repeated_the_no_to_one_topic(db: Database) -> None:
+    world = settle(db)
+    click(db, world)
+    no = SubscriptionState.UNSUBSCRIBED
+    with db.transaction(Gate.TAKING) as session:
+        preferences.set_by_staff(session, world.ann, "news", no, CONSOLE, now=NOW)
+    assert take_back(db, world).has_changed
+    assert states(db, world.ann) == {world.news: "unsubscribed", world.offers: "subscribed"}
+
+
+def test_a_no_is_repeated_once_by_staff_and_never_by_the_person(db: Database) -> None:
+    world = settle(db)
+    asked = Door(Source.STAFF, "asked_by_phone", actor=CONSOLE)
+    for door, entries_after in ((ONE_CLICK, 3), (ONE_CLICK, 3), (asked, 6), (asked, 6)):
+        with db.transaction(Gate.TAKING) as session:
+            preferences.opt_out_all(session, world.ann, door, now=NOW)
+        assert len(said(db, world.ann)) == entries_after
+    with db.reading() as session:
+        assert list(differences(session)) == []
+        (note,) = audit.of(session, ("recipient", world.ann))
+    assert note.action == "choice.recorded"
 
 
 def test_leaving_again_after_an_undo_counts_again(db: Database) -> None:

@@ -3,11 +3,16 @@
 No yes is ever made of a no: whoever unsubscribed, complained, bounced or was erased is kept out, by
 reason. What is known of people is updated, what they chose never. Somebody who signed up and never
 confirmed has chosen nothing yet, and counts as unknown.
+
+A no is taken from any file: from one of people who left, and from a line that says so in a column
+of its own. It is noted once more where the person's own click said it here: the click can be taken
+back, and what the file said can't be taken back with it.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from mailprefs.jobs.imports.people import Person
@@ -27,6 +32,9 @@ _REASONS: Final = {
     ImportedAs.BOUNCED: SuppressionReason.HARD_BOUNCE,
     ImportedAs.COMPLAINED: SuppressionReason.COMPLAINED,
 }
+
+_NO_REASON: Final = frozenset[SuppressionReason]()
+_NO_CLICK: Final[Mapping[int | None, str]] = MappingProxyType({})
 
 
 class Terms(NamedTuple):
@@ -52,10 +60,15 @@ class Known(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What the database holds of a slice's people, by address hash."""
+    """What the database holds of a slice's people, by address hash.
+
+    ``clicked``: the noes that people said here themselves, by recipient id, and then by topic
+    (None: all promotions), in the ledger's word; whoever has none isn't in it.
+    """
 
     known: Mapping[bytes, Known]
     suppressed: Mapping[bytes, frozenset[SuppressionReason]]
+    clicked: Mapping[int, Mapping[int | None, str]] = MappingProxyType({})
 
 
 class Choice(NamedTuple):
@@ -68,6 +81,25 @@ class Choice(NamedTuple):
     recipient_id: int | None
     old: SubscriptionState | None
     new: SubscriptionState
+
+
+class Leaver(NamedTuple):
+    """Who ended all promotional mail, as in ``Choice``; ``said``: the no that is in force already.
+
+    That is the person's own, as the ledger has it; None where there was none, or nobody's word.
+    """
+
+    address_hash: bytes
+    recipient_id: int | None
+    said: str | None
+
+
+class _Before(NamedTuple):
+    """What the database holds of one person: ``Standing``, looked up."""
+
+    known: Known | None
+    reasons: frozenset[SuppressionReason]
+    clicked: Mapping[int | None, str]
 
 
 @dataclass(slots=True)
@@ -127,15 +159,14 @@ class Counts:
 class Changes:
     """What a slice changes: new people, new values of known ones, choices, suppressions.
 
-    ``left``: who ended all promotional mail, as in ``Choice``; an address that is nobody's is
-    suppressed without.
+    ``left``: who ended all promotional mail; an address that is nobody's is suppressed without.
     """
 
     counts: Counts = field(default_factory=Counts)
     added: list[Person] = field(default_factory=list)
     updated: list[Known] = field(default_factory=list)
     choices: list[Choice] = field(default_factory=list)
-    left: list[tuple[bytes, int | None]] = field(default_factory=list)
+    left: list[Leaver] = field(default_factory=list)
     suppressed: list[tuple[bytes, SuppressionReason]] = field(default_factory=list)
 
 
@@ -145,28 +176,27 @@ def decide(people: Iterable[Person], standing: Standing, terms: Terms) -> Change
     brings_a_no = terms.imported_as in _REASONS
     for person in people:
         known = standing.known.get(person.address_hash)
-        reasons = standing.suppressed.get(person.address_hash, frozenset())
+        reasons = standing.suppressed.get(person.address_hash, _NO_REASON)
+        clicked = standing.clicked.get(known.id, _NO_CLICK) if known else _NO_CLICK
+        before = _Before(known, reasons, clicked)
         if brings_a_no:
-            _take_no(changes, person, known, reasons, terms)
+            _take_no(changes, person, before, terms)
+        elif person.says_no:
+            _take_own_no(changes, person, before, terms)
         else:
-            _take_yes(changes, person, known, reasons, terms)
+            _take_yes(changes, person, before, terms)
     return changes
 
 
-def _take_yes(
-    changes: Changes,
-    person: Person,
-    known: Known | None,
-    reasons: frozenset[SuppressionReason],
-    terms: Terms,
-) -> None:
+def _take_yes(changes: Changes, person: Person, before: _Before, terms: Terms) -> None:
     """Add or update one person, and subscribe them unless they ever said no."""
+    known = before.known
     asks = terms.message_class.needs_subscription
-    reason = _kept_out(known, reasons, terms.message_class)
-    if person.says_no or (known is None and reason):
-        changes.counts.kept_out[reason or person.says_no or ""] += 1
-        return
+    reason = _kept_out(known, before.reasons, terms.message_class)
     if known is None:
+        if reason:
+            changes.counts.kept_out[reason] += 1
+            return
         changes.counts.added += 1
         changes.added.append(person)
         if asks:
@@ -187,36 +217,61 @@ def _take_yes(
         changes.counts.unchanged += 1
 
 
-def _take_no(
-    changes: Changes,
-    person: Person,
-    known: Known | None,
-    reasons: frozenset[SuppressionReason],
-    terms: Terms,
-) -> None:
-    """Note one person's no. Only who unsubscribed is added; an address alone is kept as a hash."""
+def _take_own_no(changes: Changes, person: Person, before: _Before, terms: Terms) -> None:
+    """Note the no of a line in a file of people who agreed: it holds, and it adds nobody.
+
+    Whom we know counts as updated if that changes anything, everybody else as kept out.
+    """
+    told = SuppressionReason(person.says_no or "")
+    kept_out = _kept_out(before.known, before.reasons, terms.message_class) or told
+    can_leave = terms.message_class.needs_subscription
+    if can_leave and SuppressionReason.ERASED not in before.reasons:
+        is_new = _note_no(changes, person, before, terms.topic_id, told)
+        if is_new and before.known:
+            changes.counts.updated += 1
+            return
+    changes.counts.kept_out[kept_out] += 1
+
+
+def _take_no(changes: Changes, person: Person, before: _Before, terms: Terms) -> None:
+    """Take one line of a file of people who left, complained or bounced.
+
+    Only who unsubscribed is added; an address alone is kept as a hash.
+    """
     counts, reason = changes.counts, _REASONS[terms.imported_as]
-    leaves = reason is SuppressionReason.UNSUBSCRIBED
-    if SuppressionReason.ERASED in reasons:
+    if SuppressionReason.ERASED in before.reasons:
         counts.kept_out[SuppressionReason.ERASED] += 1
         return
-    is_new = reason not in reasons
+    is_new = _note_no(changes, person, before, terms.topic_id, reason)
+    counts.unchanged += not is_new
+    if before.known is not None:
+        counts.updated += is_new
+        return
+    counts.added += is_new
+    if is_new and reason is SuppressionReason.UNSUBSCRIBED:
+        changes.added.append(person)
+        changes.choices.append(_choice(person, None, SubscriptionState.UNSUBSCRIBED))
+        changes.left.append(Leaver(person.address_hash, None, None))
+
+
+def _note_no(
+    changes: Changes, person: Person, before: _Before, topic_id: int, reason: SuppressionReason
+) -> bool:
+    """Note what a no changes for an address and for whom we know by it; tell whether it does."""
+    known, clicked = before.known, before.clicked
+    is_new = reason not in before.reasons
     if is_new:
         changes.suppressed.append((person.address_hash, reason))
-    if leaves and is_new:
-        changes.left.append((person.address_hash, known.id if known else None))
-    if known is None:
-        if leaves and is_new:
-            changes.added.append(person)
-            changes.choices.append(_choice(person, None, SubscriptionState.UNSUBSCRIBED))
-        counts.added += is_new
-        counts.unchanged += not is_new
-        return
-    if leaves and known.state != SubscriptionState.UNSUBSCRIBED:
+    if known is None or reason is not SuppressionReason.UNSUBSCRIBED:
+        return is_new
+    if is_new or None in clicked:
+        said = None if is_new else clicked[None]
+        changes.left.append(Leaver(person.address_hash, known.id, said))
         is_new = True
+    if known.state != SubscriptionState.UNSUBSCRIBED or topic_id in clicked:
         changes.choices.append(_choice(person, known, SubscriptionState.UNSUBSCRIBED))
-    counts.updated += is_new
-    counts.unchanged += not is_new
+        is_new = True
+    return is_new
 
 
 def _kept_out(

@@ -114,7 +114,7 @@ def write(session: Session, store: Store, changes: Changes, batch: Batch, proof:
         (choice.recipient_id or new[choice.address_hash], choice.old, choice.new)
         for choice in changes.choices
     ]
-    left = [recipient_id or new[address_hash] for address_hash, recipient_id in changes.left]
+    left = [(one.recipient_id or new[one.address_hash], one.said) for one in changes.left]
     append(session, _entries(chosen, left, batch, proof), now=batch.now)
     store.add_recipients(ids, changes.added, batch)
     store.update_recipients(changes.updated)
@@ -160,7 +160,7 @@ def _document(attributes: tuple[tuple[str, str], ...]) -> str:
 
 def _entries(
     chosen: Sequence[tuple[int, SubscriptionState | None, SubscriptionState]],
-    left: Sequence[int],
+    left: Sequence[tuple[int, str | None]],
     batch: Batch,
     proof: Proof,
 ) -> list[Entry]:
@@ -169,9 +169,8 @@ def _entries(
         (old, state): _said(batch.topic_id, old, state, batch, proof) for _, old, state in chosen
     }
     entries = [Entry(number, *said[old, state]) for number, old, state in chosen]
-    if left:
-        withdrawn = _said(None, None, Choice.WITHDRAWN, batch, proof)
-        entries += [Entry(number, *withdrawn) for number in left]
+    ended = {old: _said(None, old, old or Choice.WITHDRAWN, batch, proof) for _, old in left}
+    entries += [Entry(number, *ended[old]) for number, old in left]
     return entries
 
 
