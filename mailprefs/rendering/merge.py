@@ -312,7 +312,8 @@ class _Reader:
             return
         near = get_close_matches(name, sorted({*everything, *known.attributes}), n=1)
         hint = f"did you mean {near[0]}?" if near else "import it first, or take the tag out."
-        raise self._wrong(at, f"nobody has a field {name}; {hint}")
+        fields = ", ".join((*NAMES_OF_EVERYBODY, *sorted(known.attributes)))
+        raise self._wrong(at, f"nobody has a field {name}; {hint} There are: {fields}.")
 
     def _why_no_field(self, text: str) -> str:
         if not text:

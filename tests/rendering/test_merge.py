@@ -85,6 +85,7 @@ def test_a_block_asks_whether_a_field_is_there_or_what_it_is(
         ('{{ plan | "' + "x" * 41 + '" }}', "41 characters"),
         ("{{ plam }}", "did you mean plan?"),
         ("{{ shoe_size }}", "nobody has a field shoe_size"),
+        ("{{ shoe_size }}", "There are: first_name, last_name, email, city, plan."),
         ("{{ if }}", "a word of the merge language"),
         ("{{ pixel }}", "it is placed by mailprefs"),
         ('{{ sender_name | "x" }}', "never empty"),

@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from typing import Final, NamedTuple
 from zoneinfo import available_timezones
 
-from mailprefs.addresses import AddressHasher, normalise
+from mailprefs.addresses import Address, AddressHasher, normalise
 from mailprefs.errors import BadAddress, BadInput
 from mailprefs.jobs.imports.columns import Columns
 from mailprefs.jobs.imports.reading import Record, Unreadable
@@ -124,14 +124,12 @@ class PersonReader:
         if isinstance(found, Unreadable):
             return Refusal(found.line, self._columns.name(found.column), found.reason)
         line, fields = found
+        says_no = self._no(fields) if self._answers else None
         try:
             known = normalise(fields[self._address])
+            self._check_carried(known, says_no)
         except BadAddress as error:
             return Refusal(line, "email", str(error))
-        says_no = self._no(fields) if self._answers else None
-        # A no is taken from whomever it comes: the address may be on file from elsewhere.
-        if not (known.address.isascii() or self._takes_a_no or says_no):
-            return Refusal(line, "email", _NOT_CARRIED)
         values: list[str | None] = []
         for field, place, cleaned in self._cells:
             try:
@@ -159,6 +157,16 @@ class PersonReader:
             tuple(attributes),
             says_no,
         )
+
+    def _check_carried(self, known: Address, says_no: str | None) -> None:
+        """Refuse an address that no mail of ours could reach, but never a no from it.
+
+        It may be on file from elsewhere. Domains are in ASCII already.
+
+        :raises BadAddress: for a local part that isn't.
+        """
+        if not (known.address.isascii() or self._takes_a_no or says_no):
+            raise BadAddress(_NOT_CARRIED)
 
     def _no(self, fields: list[str]) -> str | None:
         """Give why a person is to be kept out, by what the file itself says of them."""
