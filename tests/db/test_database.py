@@ -2,14 +2,18 @@
 
 import os
 import sqlite3
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from traceback import walk_stack
+from types import FrameType
 
 import pytest
 from sqlalchemy import text
 
+from mailprefs.db import turnstile
 from mailprefs.db.database import Database, Gate
 from mailprefs.db.dialects import among, database_time
 from mailprefs.errors import BadSetting, StoreUnavailable
@@ -106,16 +110,73 @@ def test_a_choice_passes_ahead_of_writers_that_wait(sqlite_url: str) -> None:
     db.close()
 
 
+def test_choices_without_end_leave_ordinary_writers_their_turn(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "STEPPING_ASIDE", 0.1)
+    db = Database(sqlite_url)
+    done = threading.Event()
+
+    def choose() -> None:
+        while not done.is_set():
+            with db.transaction(Gate.TAKING):
+                time.sleep(0.01)
+
+    choosing = [threading.Thread(target=choose) for _ in range(3)]
+    for thread in choosing:
+        thread.start()
+    try:
+        with db.transaction():
+            pass
+    finally:
+        done.set()
+        for thread in choosing:
+            thread.join(5)
+        db.close()
+
+
+@pytest.mark.parametrize("gate", [Gate.NONE, Gate.TAKING])
+def test_nobody_waits_for_ever_behind_a_writer_that_hangs(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, gate: Gate
+) -> None:
+    monkeypatch.setattr(turnstile, "PATIENCE", 0.3)
+    db, hanging = Database(sqlite_url), Database(sqlite_url)
+    told: list[str] = []
+
+    def write() -> None:
+        try:
+            with db.transaction(gate):
+                told.append("written")
+        except StoreUnavailable as failure:
+            told.append(str(failure))
+
+    with hanging.transaction():
+        threads = [threading.Thread(target=write, daemon=True) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(5)
+    assert len(told) == 3
+    assert all("nothing was changed. Try again" in sentence for sentence in told)
+    write()
+    assert told[-1] == "written"
+    for one in (db, hanging):
+        one.close()
+
+
 def _until_waiting(n: int) -> None:
     """Wait until *n* threads of this process wait for file locks."""
-    mine = f" {os.getpid()} "
     until = time.monotonic() + 10
     while time.monotonic() < until:
-        locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
-        if sum("->" in line and mine in line for line in locks) >= n:
+        stacks = (walk_stack(frame) for frame in sys._current_frames().values())  # noqa: SLF001 - documented
+        if sum(any(is_in_turnstile(frame) for frame, _ in stack) for stack in stacks) >= n:
             return
         time.sleep(0.01)
     pytest.fail(f"{n} threads should wait for a lock")
+
+
+def is_in_turnstile(frame: FrameType) -> bool:
+    return frame.f_code.co_name == "_lock" and frame.f_code.co_filename == turnstile.__file__
 
 
 def test_reading_never_waits_for_a_writer(db: Database) -> None:
