@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from mailprefs import audit, staff
 from mailprefs.audit import Actor
+from mailprefs.db.database import require_taking
 from mailprefs.deliveries import pace
 from mailprefs.deliveries.cancel import cancel_pending
 from mailprefs.errors import BadInput, Conflict, NotAllowed, NotFound
@@ -154,7 +155,11 @@ def undo(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -> 
 
 
 def pause(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -> None:
-    """Hold a running campaign: calls in flight finish, no new one begins."""
+    """Hold a running campaign: calls in flight finish, no new one begins.
+
+    :raises RuntimeError: in a transaction that wasn't opened with ``Gate.TAKING``.
+    """
+    require_taking(session)
     campaign = find(session, campaign_id)
     staff.require(session, actor, Role.SEND)
     # The state that is left is the row's own: a worker may move it on while we look at it.
@@ -181,7 +186,11 @@ def resume(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -
 
 
 def cancel(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -> None:
-    """Stop a campaign for good: calls in flight finish, everybody else is skipped as cancelled."""
+    """Stop a campaign for good: calls in flight finish, everybody else is skipped as cancelled.
+
+    :raises RuntimeError: in a transaction that wasn't opened with ``Gate.TAKING``.
+    """
+    require_taking(session)
     campaign = find(session, campaign_id)
     staff.require(session, actor, Role.SEND)
     _change(

@@ -223,7 +223,7 @@ def test_a_time_that_is_no_instant_or_two_is_refused_with_a_sentence(
 @pytest.mark.parametrize("running", [D.FREEZING, D.SENDING])
 def test_a_paused_campaign_goes_on_where_it_was(house: House, running: CampaignState) -> None:
     number = house.draft()
-    with house.db.transaction() as session:
+    with house.db.transaction(Gate.TAKING) as session:
         put(session, number, running)
         states.pause(session, number, house.ann, now=NOW)
         assert states.find(session, number).state is D.PAUSED
@@ -263,6 +263,22 @@ def test_stopped_for_good_whoever_was_not_mailed_is_skipped(house: House) -> Non
         assert states.find(session, number).finished_at == NOW
 
 
+@pytest.mark.parametrize("stop", [states.pause, states.cancel])
+def test_a_stop_outside_the_gate_is_refused_before_anything_is_written(
+    house: House, stop: Callable[..., None]
+) -> None:
+    """Its commit would say nothing of a claim that goes on beside it."""
+    number = house.draft()
+    with house.db.transaction() as session:
+        put(session, number, D.SENDING)
+    for gate in (Gate.NONE, Gate.USING):
+        refused = pytest.raises(RuntimeError, match=r"Gate\.TAKING")
+        with refused, house.db.transaction(gate) as session:
+            stop(session, number, house.ann, now=NOW)
+    with house.db.reading() as session:
+        assert states.find(session, number).state is D.SENDING
+
+
 ACTS: dict[str, Callable[..., None]] = {
     "undo": states.undo,
     "pause": states.pause,
@@ -282,7 +298,7 @@ ALLOWED = {
 @pytest.mark.parametrize("act", sorted(ACTS))
 def test_each_act_is_for_some_states_and_says_so_in_all_others(house: House, act: str) -> None:
     number = house.draft()
-    with house.db.transaction() as session:
+    with house.db.transaction(Gate.TAKING) as session:
         for state in CampaignState:
             put(session, number, state)
             if state in ALLOWED[act]:
@@ -297,7 +313,7 @@ def test_each_act_is_for_some_states_and_says_so_in_all_others(house: House, act
 @pytest.mark.parametrize("act", sorted(ACTS))
 def test_each_act_needs_the_role_and_a_campaign(house: House, act: str) -> None:
     number = house.draft()
-    with house.db.transaction() as session:
+    with house.db.transaction(Gate.TAKING) as session:
         put(session, number, min(ALLOWED[act]))
         with pytest.raises(NotAllowed, match="role send"):
             ACTS[act](session, number, house.carl, now=NOW)
@@ -308,7 +324,7 @@ def test_each_act_needs_the_role_and_a_campaign(house: House, act: str) -> None:
 
 
 def test_the_standing_campaigns_of_single_messages_are_nobodys_to_touch(house: House) -> None:
-    with house.db.transaction() as session:
+    with house.db.transaction(Gate.TAKING) as session:
         legal = factories.make_topic(session, None, MessageClass.ADMINISTRATIVE)
         standing = factories.make_campaign(
             session, legal, standing=True, template="fresh_link", purpose="account"
@@ -359,7 +375,7 @@ def at_once(db: Database, *acts: Callable[..., None]) -> list[str]:
     def run(act: Callable[..., None]) -> None:
         together.wait(10)
         try:
-            with db.transaction() as session:
+            with db.transaction(Gate.TAKING) as session:
                 act(session, now=NOW)
             came_to.append("done")
         except Conflict:

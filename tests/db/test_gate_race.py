@@ -1,4 +1,4 @@
-"""An answered opt-out holds for every later request: a claim commits before it, or sees it.
+"""An answered opt-out or stop holds for every later request: a claim commits before it, or sees it.
 
 A claim is stopped between its look at who may get the message and its commit, and the opt-out is
 started meanwhile. With the gate, its commit (the 2xx) comes after the claim's. The same steps with
@@ -6,22 +6,27 @@ the gate taken away show that this test can fail.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import Connection, event
 
 from mailprefs import preferences
+from mailprefs.audit import Actor
+from mailprefs.campaigns import states
 from mailprefs.db import database
 from mailprefs.db.database import Database, Gate
 from mailprefs.deliveries.claim import Claim, claim
 from mailprefs.deliveries.contents import Contents
 from mailprefs.errors import StoreUnavailable
+from mailprefs.policy import Role
 from mailprefs.schema.deliveries import Batch, BatchState
-from tests.factories import make_policy, make_topic
+from tests.factories import make_policy, make_staff, make_topic
 from tests.preferences.people import ONE_CLICK
 from tests.sending import NOW, TERMS, freeze_all, make_due, make_people, take
+
+Stop = Callable[..., None]
 
 LONG = 20.0
 """Seconds after which a step that must come hasn't come."""
@@ -66,11 +71,22 @@ class Race:
             preferences.opt_out_all(session, self.person, ONE_CLICK, now=NOW)
         self.answered.set()
 
-    def begin(self) -> tuple[threading.Thread, threading.Thread]:
-        """Start the claim, and, once it has looked, the opt-out."""
+    def run_stop(self, stop: Stop) -> None:
+        """Do what the stop button's POST does."""
+        with self.db.transaction(Gate.TAKING) as session:
+            actor = Actor(make_staff(session, Role.SEND).id, "page")
+            batch = session.query(Batch).one()
+            self.sending_at_opt_out.append(batch.state is BatchState.SENDING)
+            stop(session, self.campaign_id, actor, now=NOW)
+        self.answered.set()
+
+    def begin(self, stop: Stop | None = None) -> tuple[threading.Thread, threading.Thread]:
+        """Start the claim, and, once it has looked, the opt-out, or *stop* in its place."""
         threads = (
             threading.Thread(target=self.run_claim),
-            threading.Thread(target=self.run_opt_out),
+            threading.Thread(target=self.run_stop, args=(stop,))
+            if stop
+            else threading.Thread(target=self.run_opt_out),
         )
         threads[0].start()
         assert self.looked.wait(LONG)
@@ -117,6 +133,35 @@ def test_a_claim_waits_for_an_opt_out_that_is_not_committed_yet(db: Database) ->
     claiming.join(LONG)
     assert len(taken) == 1
     assert not isinstance(taken[0], Claim)
+
+
+@pytest.mark.parametrize("stop", [states.pause, states.cancel])
+def test_a_stop_is_answered_after_the_claim_that_had_looked_before_it(
+    db: Database, stop: Stop
+) -> None:
+    race = Race(db)
+    threads = race.begin(stop)
+    assert not race.answered.wait(SHORT)
+    race.end(threads)
+    assert race.answered.is_set()
+    assert race.claimed == [race.person]
+    assert race.sending_at_opt_out == [True]
+
+
+@pytest.mark.parametrize("stop", [states.pause, states.cancel])
+def test_no_claim_comes_after_an_answered_stop(db: Database, stop: Stop) -> None:
+    """Nor one that began before it was answered, and looks only after its commit."""
+    race = Race(db)
+    taken: list[object] = []
+    claiming = threading.Thread(target=lambda: taken.append(take(db)))
+    with db.transaction(Gate.TAKING) as session:
+        actor = Actor(make_staff(session, Role.SEND).id, "page")
+        stop(session, race.campaign_id, actor, now=NOW)
+        claiming.start()
+        claiming.join(SHORT)
+        assert taken == []
+    claiming.join(LONG)
+    assert taken == [None]
 
 
 @pytest.mark.postgresql
