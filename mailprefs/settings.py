@@ -200,7 +200,7 @@ def _tell(sentence: str) -> None:
 def _names(file: Path) -> list[str]:
     """Give the names that a settings file sets; none where there is no file."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
     named = (line.partition("=")[0].strip().removeprefix("export ") for line in lines)

@@ -1,5 +1,9 @@
 """Recipients at the console: import them, look one up, record their choices, check the ledger."""
 
+import re
+import shlex
+import unicodedata
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -74,6 +78,8 @@ def import_people(  # noqa: PLR0913, PLR0917 - the options of one command
         task = bar.add_task("Importing", total=1.0, rows=0)
 
         def step(now: Step) -> None:
+            if now.resumed_at and not bar.tasks[0].completed:
+                bar.console.print(_going_on(now.resumed_at), soft_wrap=True, highlight=False)
             bar.update(task, total=now.size or 1, completed=now.bytes, rows=now.rows)
 
         result = run_import(
@@ -140,7 +146,10 @@ def subscription_group() -> None:
 @click.argument("state", type=click.Choice(["subscribed", "unsubscribed"]))
 @console.acting
 def set_subscription(address: str, slug: str, state: str, acting_as: str | None) -> None:
-    """Record one person's choice for one topic; never makes a yes of their own no."""
+    """Record one person's choice for one topic.
+
+    It never makes a yes of their own no.
+    """
     parts = console.opened()
     with parts.db.transaction(Gate.TAKING) as session:
         who = console.actor(session, acting_as, Role.PRIVACY)
@@ -161,7 +170,10 @@ def suppression_group() -> None:
 @click.option("--limit", default=100, show_default=True)
 @console.type_json
 def list_suppressions(limit: int, *, as_json: bool) -> None:
-    """List suppressions, newest first; addresses are known by their keyed hash only."""
+    """List suppressions, newest first.
+
+    Addresses are known by their keyed hash only.
+    """
     parts = console.opened()
     with parts.db.reading() as session:
         found = [
@@ -223,7 +235,10 @@ def ledger_group() -> None:
 @ledger_group.command("verify")
 @console.type_json
 def verify(*, as_json: bool) -> None:
-    """Check the whole chain; exits 1 and names the first bad entry if it doesn't hold."""
+    """Check the whole chain.
+
+    Exits 1 and names the first bad entry if it doesn't hold.
+    """
     parts = console.opened()
     with parts.db.reading() as session:
         entries = ledger.verify(session)
@@ -291,10 +306,35 @@ def _import_document(result: ImportResult) -> dict[str, Any]:
     }
 
 
+def _going_on(rows: int) -> str:
+    return f"An earlier run of this import stopped; going on at row {rows + 1:,}."
+
+
+def _not_taken(names: Sequence[str]) -> str:
+    """Say which columns stay behind, and how one of them is kept."""
+    example = next((name for name in names if _field(name)), None)
+    told = f"The column {names[0]} is" if len(names) == 1 else f"The columns {_listed(names)} are"
+    if example is None:
+        return f"{told} not taken (see --map)."
+    keep = shlex.quote(f"{example}={_field(example)}")
+    return f"{told} not taken; to keep {'it' if len(names) == 1 else 'one'}: --map {keep}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}"
+
+
+def _field(column: str) -> str:
+    """Give the attribute's name that a column suggests; "" where it suggests none."""
+    plain = unicodedata.normalize("NFKD", column.casefold()).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_0123456789")[:64]
+
+
 def _show_import(result: ImportResult, *, dry_run: bool) -> None:
     click.echo(f"Read as {result.encoding}, separated by {result.delimiter}.")
     if result.left_out:
-        click.echo(f"Not imported: the columns {', '.join(result.left_out)} (see --map).")
+        click.echo(_not_taken(result.left_out))
     counted = result.counts
     rows = [
         ("added", counted.added),

@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import click
+from rich.progress import Progress
 
+from mailprefs import times
 from mailprefs.campaigns import review, shown, states
+from mailprefs.campaigns.shown import Overview
 from mailprefs.cli import console
 from mailprefs.db.database import Gate
 from mailprefs.deliveries import pace
@@ -24,6 +26,7 @@ _EXITS: Final = {
 }
 _STALLED, _TIMEOUT = 4, 7
 _LOOK_AGAIN: Final = 0.5
+_TELL_AGAIN: Final = 5.0
 
 
 @click.group("sending")
@@ -48,8 +51,9 @@ def show_pace(*, as_json: bool) -> None:
         if document["stopped"]:
             click.echo(f"All sending is stopped: {document['stopped']}")
             click.echo("Once that is mended: mailprefs sending start")
-        elif document["waits_until"]:
-            click.echo(f"The vendor asked to wait until {found.wait_until:%H:%M:%S} UTC.")
+        elif found.wait_until and waits:
+            until = times.written(found.wait_until, seconds=True)
+            click.echo(f"The vendor asked to wait until {until}.")
         else:
             click.echo("Mail may go out.")
 
@@ -151,25 +155,65 @@ def wait(campaign_id: int, timeout: float | None) -> int:
 
     Exits 0 finished, 3 held, 4 stalled, 5 paused, 6 cancelled, 7 timeout.
     """
-    parts = console.opened()
     until = None if timeout is None else time.monotonic() + timeout
     with console.progress() as bar:
-        task = bar.add_task(f"Campaign {campaign_id}", total=None)
-        while True:
-            with parts.db.reading() as session:
-                one = shown.overview(session, campaign_id, now=console.now())
-            bar.update(task, total=one.counts.frozen or None, completed=one.done)
-            if one.state is CampaignState.DRAFT:
-                msg = f"Campaign {campaign_id} is a draft; send it, then wait for it."
-                raise Conflict(msg)
-            if one.state in _EXITS:
-                return _EXITS[one.state]
-            if one.stalled:
-                click.echo(f"Stalled: {one.stalled}", err=True)
-                return _STALLED
-            if until is not None and time.monotonic() >= until:
-                return _TIMEOUT
-            time.sleep(_LOOK_AGAIN)
+        one, status = _watched(campaign_id, until, bar)
+    if one.stalled and status == _STALLED:
+        click.echo(f"Stalled: {one.stalled}", err=True)
+    click.echo(_sums(one))
+    return status
+
+
+def _watched(campaign_id: int, until: float | None, bar: Progress) -> tuple[Overview, int]:
+    """Look again and again; give how the campaign stands at last, and the exit status of that."""
+    parts = console.opened()
+    task = bar.add_task(f"Campaign {campaign_id}", total=None)
+    tell = _Lines(is_watched=not bar.disable)
+    while True:
+        with parts.db.reading() as session:
+            one = shown.overview(session, campaign_id, now=console.now())
+        bar.update(task, total=one.counts.frozen or None, completed=one.done)
+        if one.state is CampaignState.DRAFT:
+            msg = f"Campaign {campaign_id} is a draft; send it, then wait for it."
+            raise Conflict(msg)
+        if one.state in _EXITS:
+            return one, _EXITS[one.state]
+        if one.stalled:
+            return one, _STALLED
+        if until is not None and time.monotonic() >= until:
+            return one, _TIMEOUT
+        tell.progress(one)
+        time.sleep(_LOOK_AGAIN)
+
+
+class _Lines:
+    """Tells how far a campaign is where no bar is watched: what changed, every few seconds."""
+
+    def __init__(self, *, is_watched: bool) -> None:
+        self._is_watched = is_watched
+        self._last = ""
+        self._next = 0.0
+
+    def progress(self, one: Overview) -> None:
+        """Print one line, unless it is too soon or nothing has changed."""
+        line = f"Campaign {one.id} is {one.label}: {one.done:,} of {one.counts.frozen:,} done."
+        if not one.counts.frozen:
+            line = f"Campaign {one.id} is {one.label}."
+        if self._is_watched or line == self._last or time.monotonic() < self._next:
+            return
+        self._last, self._next = line, time.monotonic() + _TELL_AGAIN
+        click.echo(line, err=True)
+
+
+def _sums(one: Overview) -> str:
+    """Say in one line where everybody is."""
+    counts = one.counts
+    skipped, failed = sum(counts.skipped.values()), sum(counts.failed.values())
+    return (
+        f"Campaign {one.id} is {one.label}: {counts.frozen:,} frozen = {counts.sent:,} sent"
+        f" + {skipped:,} skipped + {failed:,} failed + {counts.unknown:,} unknown"
+        f" + {counts.pending:,} pending."
+    )
 
 
 def _act(act: Callable[..., None], campaign_id: int, acting_as: str | None) -> None:
@@ -197,9 +241,9 @@ def _when(due: datetime, zone: str | None, now: datetime) -> str:
     seconds = (due - now).total_seconds()
     if seconds <= 0:
         return "now"
-    at = f"{due:%Y-%m-%d %H:%M:%S} UTC"
+    at = times.written(due, seconds=True)
     if zone:
-        at = f"{due.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone} ({at})"
+        at = f"{times.written(due, zone)} ({zone}; {at})"
     days, rest = divmod(round(seconds), 86_400)
     hours, rest = divmod(rest, 3_600)
     minutes, left = divmod(rest, 60)

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mailprefs import staff, subscriptions
+from mailprefs.addresses import normalise
 from mailprefs.app import Parts
 from mailprefs.audit import CONSOLE, Actor
 from mailprefs.cli import console
@@ -17,7 +18,7 @@ from mailprefs.consent.policies import current_policy, publish_policy
 from mailprefs.db.database import Database
 from mailprefs.db.migrate import upgrade
 from mailprefs.db.version import pending
-from mailprefs.errors import BadSetting, NotFound
+from mailprefs.errors import BadSetting, Conflict, NotFound
 from mailprefs.keys import new_key
 from mailprefs.policy import MessageClass, Role
 from mailprefs.schema.people import Recipient
@@ -34,9 +35,14 @@ _PLACEHOLDER: Final = {
 @click.option("--name", default="", help="That person's name.")
 def init(admin: str | None, name: str) -> None:
     """Make the database and the keys, and a first admin; safe to repeat."""
-    _write_keys(load())
+    settings = load()
+    if admin is not None:
+        normalise(admin)
+    _write_keys(settings)
     parts = console.open_now()
     upgrade(parts.db)
+    if admin is not None:
+        _check_first(parts, admin)
     with parts.db.transaction() as session:
         _first_senders(session, parts.settings)
         if current_policy(session, console.now()) is None:
@@ -68,7 +74,10 @@ def staff_group() -> None:
 )
 @console.acting
 def add_staff(email: str, name: str, roles: tuple[str, ...], acting_as: str | None) -> None:
-    """Add a person; prints a link that signs them in once, within 24 hours."""
+    """Add a person; prints their first sign-in link.
+
+    It works once, within 24 hours.
+    """
     parts = console.opened()
     with parts.db.reading() as session:
         who = console.actor(session, acting_as, Role.ADMIN)
@@ -78,7 +87,10 @@ def add_staff(email: str, name: str, roles: tuple[str, ...], acting_as: str | No
 @staff_group.command("link")
 @click.argument("email")
 def link(email: str) -> None:
-    """Print a fresh link that signs a person in once, within 24 hours."""
+    """Print a fresh link that signs a person in.
+
+    It works once, within 24 hours.
+    """
     parts = console.opened()
     with parts.db.transaction() as session:
         person = staff.by_email(session, email)
@@ -109,6 +121,25 @@ def list_staff(*, as_json: bool) -> None:
         as_json=as_json,
         show=lambda: console.table("Staff", ["#id", "e-mail", "name", "roles"], rows),
     )
+
+
+def _check_first(parts: Parts, email: str) -> None:
+    """Let only the first admin in by ``init``: who comes later is added by a name of their own.
+
+    :raises Conflict: where somebody else is on the staff, with the way to add this one.
+    """
+    with parts.db.reading() as session:
+        people = staff.listed(session)
+    known = normalise(email).key
+    if not people or any(
+        person.email == known and person.active and Role.ADMIN in roles for person, roles in people
+    ):
+        return
+    msg = (
+        "This installation has its staff already, and init makes only the first admin. To add "
+        "somebody: mailprefs staff add ADDRESS --role admin"
+    )
+    raise Conflict(msg)
 
 
 def _write_keys(settings: Settings) -> None:

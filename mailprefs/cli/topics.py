@@ -165,7 +165,10 @@ def policy_group() -> None:
 @click.option("--version", required=True, metavar="V", help="Name of this version.")
 @console.acting
 def publish(file: Path, version: str, acting_as: str | None) -> None:
-    """Put a policy text in force from now on; a published text never changes."""
+    """Put a policy text in force from now on.
+
+    A published text never changes.
+    """
     parts = console.opened()
     text = console.text_of(file)
     with parts.db.transaction() as session:

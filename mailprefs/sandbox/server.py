@@ -98,7 +98,7 @@ class _Server(ThreadedWSGIServer):
         except OSError:
             raise errors.BadSetting(
                 f"Port {port} of this machine is taken. Stop the program that has it, or choose"
-                " another port for the sandbox."
+                f" another port for the sandbox, such as --port {port + 1}."
             ) from None
         with listener:
             app = create_sandbox(settings)

@@ -187,7 +187,7 @@ def test_a_schedule_is_said_in_local_time_and_shown_both_ways(people: Shell, let
     year = datetime.now(UTC).year + 1
     words = ("--at", f"{year}-07-01T09:00", "--zone", "Europe/Berlin")
     said = people.do("campaign", "send", letter, *words)
-    assert f"{year}-07-01 09:00 Europe/Berlin ({year}-07-01 07:00:00 UTC), in" in said
+    assert f"1 Jul {year}, 09:00 CEST (Europe/Berlin; 1 Jul {year}, 07:00:00 UTC), in" in said
     one = people.ask("campaign", "show", letter)
     assert (one["due_at"], one["zone"]) == (f"{year}-07-01T07:00:00+00:00", "Europe/Berlin")
     shown = people.do("campaign", "show", letter)
@@ -289,6 +289,20 @@ def test_wait_exits_as_the_campaign_ended(
 ) -> None:
     change(people, letter, state=state, started_at=datetime.now(UTC))
     assert people("campaign", "wait", letter, "--timeout", "0").status == status
+
+
+def test_wait_says_at_the_end_where_everybody_is(people: Shell, letter: int) -> None:
+    change(people, letter, state=CampaignState.FINISHED, started_at=datetime.now(UTC))
+    assert people.do("campaign", "wait", letter) == (
+        f"Campaign {letter} is finished: 0 frozen = 0 sent + 0 skipped + 0 failed + 0 unknown"
+        " + 0 pending."
+    )
+
+
+def test_wait_tells_how_far_it_is_where_nobody_watches_a_bar(people: Shell, letter: int) -> None:
+    people.do("campaign", "send", letter)
+    said = people("campaign", "wait", letter, "--timeout", "1.2")
+    assert (said.status, said.err) == (7, f"Campaign {letter} is scheduled.\n")
 
 
 def test_wait_says_when_a_campaign_is_stalled(people: Shell, letter: int) -> None:

@@ -57,6 +57,15 @@ def test_every_command_and_option_says_what_it_is_for() -> None:
         walk(command)
 
 
+def test_no_list_of_commands_breaks_off_in_the_middle_of_a_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in names():
+        assert main([name, "--help"]) == 0
+        listed = capsys.readouterr().out.partition("Commands:")[2]
+        assert not [line for line in listed.splitlines() if line.endswith("...")], name
+
+
 def test_the_version_is_that_of_the_checkout(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert f'version = "{capsys.readouterr().out.split()[1]}"' in (

@@ -5,8 +5,11 @@ import re
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
 
 from mailprefs import audit
+from mailprefs.jobs.imports import journal
+from mailprefs.jobs.imports.journal import Position
 from mailprefs.schema.choices import ConsentEntry
 from mailprefs.schema.people import Recipient
 from mailprefs.schema.staff import Staff
@@ -49,6 +52,42 @@ def test_an_import_reads_well(shell: Shell) -> None:
     assert "line 5" in said
 
 
+def test_a_folder_is_no_file(shell: Shell) -> None:
+    said = shell("import", shell.data, *SOURCE)
+    assert (said.status, len(said.sentences)) == (2, 1)
+    assert "is a folder" in said.err
+
+
+def test_a_column_that_stays_behind_is_told_with_the_way_to_keep_it(shell: Shell) -> None:
+    said = shell.do("import", shell.write("people.csv", PEOPLE), *SOURCE)
+    assert "The column Plan is not taken; to keep it: --map Plan=plan" in said
+    lines = "email,Größe XL,Note\nada@example.org,1,2\n"
+    said = shell.do("import", shell.write("more.csv", lines), *SOURCE)
+    assert "Größe XL and Note are not taken; to keep one: --map 'Größe XL=grosse_xl'" in said
+    assert shell.ask("import", shell.write("more.csv", lines), *SOURCE, "--map", "Note=note")
+
+
+def test_an_import_that_was_interrupted_says_where_it_goes_on(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(f"person{number}@example.org\n" for number in range(1_200))
+    file = shell.write("many.csv", "email\n" + rows)
+    real, slices = journal.advance, list[Position]()
+
+    def stopped(session: Session, at: Position, to: Position) -> Position:
+        slices.append(at)
+        if len(slices) > 1:
+            raise KeyboardInterrupt
+        return real(session, at, to)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(journal, "advance", stopped)
+        assert shell("import", file, *SOURCE).status == 130
+    again = shell("import", file, *SOURCE)
+    assert again.status == 0
+    assert "going on at row 501." in again.err
+
+
 def test_a_dry_run_counts_the_same_and_writes_nothing(shell: Shell) -> None:
     file = shell.write("people.csv", PEOPLE)
     before = held(shell)
@@ -70,6 +109,8 @@ def test_a_dry_run_counts_the_same_and_writes_nothing(shell: Shell) -> None:
         (b"email\nada@example.org\n", ("--topic", "news", "--source", " "), 2, "source"),
         (b"email\nada@example.org\n", (*SOURCE, "--acting-as", "no@example.com"), 1, "staff"),
         (None, SOURCE, 2, ""),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8, SOURCE, 2, "isn't a text file"),
+        (b"%PDF-1.7\nmail, mail\n", SOURCE, 2, "isn't a text file"),
     ],
 )
 def test_a_file_that_cannot_be_imported_is_one_sentence(

@@ -53,6 +53,21 @@ def test_a_second_init_changes_nothing_but_gives_a_fresh_link(shell: Shell) -> N
     db.close()
 
 
+def test_an_admin_whose_address_is_none_is_refused_before_anything_is_made(bare: Shell) -> None:
+    answer = bare("init", "--admin", "nonsense")
+    assert (answer.status, answer.out, len(answer.sentences)) == (2, "", 1)
+    assert not bare.data.exists()
+
+
+def test_a_second_admin_is_not_made_by_init(shell: Shell) -> None:
+    before = shell.ask("staff", "list")
+    for address in ("other@example.com", "ilse@example.com"):
+        answer = shell("init", "--admin", address)
+        assert (answer.status, answer.out, len(answer.sentences)) == (1, "", 1)
+        assert "mailprefs staff add" in answer.err
+    assert shell.ask("staff", "list") == before
+
+
 def test_init_adds_keys_to_a_file_that_somebody_began(bare: Shell) -> None:
     bare.data.mkdir()
     file = bare.data / "settings.env"

@@ -34,6 +34,12 @@ _SINGLE_BYTE = {
     "cp1253": "Windows-1253",
 }
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_PDF = b"%PDF-"
+# Bytes that no text in one of our encodings has, but for a slip; what isn't text has one in ten.
+_CONTROLS = bytes(range(9)) + bytes(range(14, 32))
+_MOST_CONTROLS = 0.05
+_FEW_CONTROLS = 8
+_WIDE = ("utf-16", "utf-32")
 _SAMPLE_BYTES = 1 << 18
 _SAMPLE_RECORDS = 20
 _SAMPLE_LINES = 1_000
@@ -62,6 +68,8 @@ def examine(path: Path, mapping: Mapping[str, str]) -> Examined:
 
     :raises BadFile: if it can't be read, is empty or no text, or has no column of addresses.
     """
+    if path.is_dir():
+        raise BadFile(f"{path} is a folder; give the CSV file in it.")
     try:
         with path.open("rb") as file:
             seen = _all_bytes(file)
@@ -99,6 +107,8 @@ def _form(seen: _Bytes, name: str, mapping: Mapping[str, str]) -> Form:
     if seen.start.startswith(_WORKBOOKS):
         raise BadFile(f"{name} is a spreadsheet; save it as a CSV file first.")
     encoding, called, skip = _encoding(seen)
+    if seen.start.startswith(_PDF) or (not encoding.startswith(_WIDE) and _is_binary(seen.start)):
+        raise BadFile(f"{name} isn't a text file; an import takes a CSV file.")
     forms = [Form(encoding, called, skip, delimiter) for delimiter in DELIMITERS]
     return max(forms, key=lambda form: _suitability(seen.start, form, mapping))
 
@@ -143,6 +153,13 @@ def _is_utf8(line: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _is_binary(start: bytes) -> bool:
+    """Tell whether a file's first bytes hold more control characters than a text could."""
+    sample = start[:_SAMPLE_BYTES]
+    controls = len(sample) - len(sample.translate(None, _CONTROLS))
+    return controls > max(_FEW_CONTROLS, _MOST_CONTROLS * len(sample))
 
 
 def _suitability(start: bytes, form: Form, mapping: Mapping[str, str]) -> tuple[bool, float, int]:

@@ -45,11 +45,15 @@ Clock = Callable[[], datetime]
 
 
 class Progress(NamedTuple):
-    """How far an import is: rows done, bytes of the file done, bytes of the file."""
+    """How far an import is: rows done, bytes of the file done, bytes of the file.
+
+    ``resumed_at``: how many rows an earlier, interrupted run had done.
+    """
 
     rows: int
     bytes: int
     size: int
+    resumed_at: int = 0
 
 
 class ImportResult(NamedTuple):
@@ -235,13 +239,14 @@ def _all(
     slices: _Slices, rows: Rows, size: int, progress: Callable[[Progress], None] | None
 ) -> None:
     """Take every row that isn't done yet, telling how far it is."""
+    resumed_at = slices.at.done
     for before, window in rows.windows():
         del window[: max(0, slices.at.done - before)]
         while window:
             del window[: slices.take(window)]
             if progress is not None:
                 done = rows.read - len(window)
-                progress(Progress(done, rows.position * done // rows.read, size))
+                progress(Progress(done, rows.position * done // rows.read, size, resumed_at))
         slices.checkpoint()
     if rows.position != size:
         msg = (
