@@ -83,6 +83,7 @@ def _routes(app: "Flask", parts: Parts) -> None:
     from mailprefs.web import (
         auth,
         fresh_links,
+        front,
         health,
         pixel,
         policy,
@@ -94,7 +95,7 @@ def _routes(app: "Flask", parts: Parts) -> None:
     from mailprefs.web.staff import pages as staff_pages
 
     auth.install(app, parts.db)
-    recipients = (pixel, unsubscribe, preferences, fresh_links, policy, webhooks, health)
+    recipients = (pixel, unsubscribe, preferences, fresh_links, front, policy, webhooks, health)
     for module in (*recipients, staff_pages, api):
         app.register_blueprint(module.routes)
 

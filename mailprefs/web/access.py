@@ -19,6 +19,7 @@ PUBLIC: frozenset[str] = frozenset(
         "static",
         "fresh_links.ask",
         "fresh_links.send",
+        "front.show",
         "health.healthz",
         "health.robots",
         "pixel.show",

@@ -208,7 +208,10 @@ def _after(token: str, choose: _Choose, told: str) -> Response:
         return _damaged()
     if not chosen.has_changed:
         told = "Nothing was changed: there was nothing left to do."
-    return _out_page(view, told) if _is_out(view) else _page(view, "unsubscribe", told=told)
+    if _is_out(view):
+        return _out_page(view, told)
+    name = "staying" if view.person.gets_promotional else "unsubscribe"
+    return _page(view, name, told=told)
 
 
 def _out_page(view: _View, told: str | None = None) -> Response:

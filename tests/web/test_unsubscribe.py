@@ -270,6 +270,17 @@ def test_a_click_can_be_undone_for_a_day(
         assert sum(row.n for row in totals) == 0
 
 
+def test_after_an_undo_the_page_leads_with_what_holds_now(
+    client: FlaskClient, unsubscribe_path: str
+) -> None:
+    client.post(unsubscribe_path, data=PAGE)
+    page = client.post(f"{unsubscribe_path}/undo").text
+    assert "<title>You stay subscribed</title>" in page
+    assert "<h1>You stay subscribed</h1>" in page
+    assert "<strong>Newsletter</strong>" in page
+    assert f'action="{unsubscribe_path}"' in page, "there is no way to leave after all"
+
+
 def test_a_day_later_nobody_can_undo_it(
     client: FlaskClient, db: Database, reader: Reader, clock: Clock, unsubscribe_path: str
 ) -> None:

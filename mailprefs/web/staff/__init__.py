@@ -10,5 +10,6 @@
 ``people``     where one person stands, found by exact address
 ``lists``      topics, and the audit
 ``team``       the staff and their roles
+``entries``    the audit's entries in words
 ``words``      what things are called
 """

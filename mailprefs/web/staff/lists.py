@@ -10,7 +10,7 @@ from mailprefs.policy import Role, SubscriptionState
 from mailprefs.schema.people import Subscription
 from mailprefs.web import auth
 from mailprefs.web.current import here
-from mailprefs.web.staff.campaigns import names
+from mailprefs.web.staff import entries
 
 PAGE: Final = 50
 """Entries of the audit on one page."""
@@ -43,11 +43,10 @@ def audit_entries() -> str:
     before = request.args.get("before", type=int)
     with here().db.reading() as session:
         found = audit.latest(session, limit=PAGE + 1, before_id=before)
-        known = names(session)
+        lines = entries.lines(session, found[:PAGE], zone=here().settings.time_zone)
     return render_template(
         "staff/audit.html",
-        entries=found[:PAGE],
-        names=known,
+        lines=lines,
         older=found[PAGE - 1].id if len(found) > PAGE else None,
         before=before,
     )

@@ -67,7 +67,7 @@ def give_roles(staff_id: int) -> Response | tuple[str, int]:
         for role in held - wanted:
             staff.revoke(session, staff_id, role, auth.actor(), now=parts.clock())
 
-    return _changed(change, "The roles are stored; they hold from the next page on.")
+    return _changed(change, "The roles are saved; they hold from the next page on.")
 
 
 @routes.post("/<int:staff_id>/close")

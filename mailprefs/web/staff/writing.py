@@ -51,7 +51,7 @@ def create() -> Response | tuple[str, int]:
             )
     except (BadInput, Conflict, NotFound) as error:
         return _page(form, None, str(error)), 400
-    flash("The draft is stored. Look at it, check it, and send yourself a test.")
+    flash("The draft is saved. Look at it, check it, and send yourself a test.")
     return redirect(url_for("staff.campaigns.show", campaign_id=number), code=303)
 
 
@@ -98,7 +98,7 @@ def change(campaign_id: int) -> Response | tuple[str, int]:
             )
     except (BadInput, Conflict) as error:
         return _page(form, campaign_id, str(error)), 400
-    flash("The change is stored. An approval that this campaign had is void.")
+    flash("The change is saved. An approval that this campaign had is void.")
     return redirect(url_for("staff.campaigns.show", campaign_id=campaign_id), code=303)
 
 

@@ -1,16 +1,17 @@
 """The staff page of admins, the topics and the audit."""
 
+import html
 import re
 
 import pytest
 from flask import Flask
 
-from mailprefs import staff
-from mailprefs.audit import CONSOLE
+from mailprefs import audit, staff
+from mailprefs.audit import CONSOLE, Actor
 from mailprefs.policy import Role
 from mailprefs.web.parts import Parts
 from mailprefs.web.staff.lists import PAGE
-from tests.factories import make_policy, make_recipient, make_topic, subscribe
+from tests.factories import make_campaign, make_policy, make_recipient, make_topic, subscribe
 from tests.web.staff.browsing import BASE, Browser
 
 LINK = re.compile(r"https://mail\.example\.com(/staff/sign-in/[\w.-]+)")
@@ -119,6 +120,39 @@ def test_the_audit_goes_back_page_by_page_and_ends(browser: Browser, parts: Part
     last = browser.get(older[1]).text
     assert "Staff: added" in last
     assert "before=" not in last
+
+
+def test_the_audit_is_told_in_words_with_times_names_and_nothing_empty(
+    browser: Browser, parts: Parts
+) -> None:
+    ben = somebody(parts, Role.SEND)
+    due, request_id = "2026-12-01T08:30:00+00:00", "9f3c1e"
+    now = parts.clock()
+    with parts.db.transaction() as session:
+        topic = make_topic(session, "newsletter", name="Garden post")
+        letter = make_campaign(session, topic, name="The first frost")
+        for action, subject, details in (
+            ("campaign.sent", ("campaign", letter.id), {"due_at": due}),
+            ("choice.recorded", ("recipient", 7), {
+                "changes": [["promotional_email", topic.id, "unsubscribed"]],
+                "request_id": request_id,
+            }),
+            ("import.finished", ("import", 3), {"added": 1200, "updated": 0, "kept_out": {}}),
+            ("sending.started", ("vendor", "pace"), {}),
+        ):  # fmt: skip
+            audit.record(session, Actor(ben, "page"), action, subject, now=now, details=details)
+    page = html.unescape(re.sub(r"<[^>]+>", "", browser.get("/staff/audit").text))
+    page = re.sub(r"\s+", " ", page)
+    for text in (
+        "Ben Campaign: sent“The first frost” (campaign",
+        "due at: 1 Dec 2026, 08:30 UTC",
+        "Ben Choice: recordedrecipient 7 Garden post: unsubscribed",
+        "import 3 added: 1,200 ",
+        "Sending: startedall sending",
+    ):
+        assert text in page, page
+    for raw in (due, request_id, "{}", "updated", "kept out", "None"):
+        assert raw not in page
 
 
 def test_markup_in_a_name_stays_text(browser: Browser) -> None:
