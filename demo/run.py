@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
 
 from demo import people, proof, readers
 from demo.installation import DemoError, Installation
@@ -39,6 +41,7 @@ _TOPICS = (
 )
 # The service takes loads within five seconds of the hand-over for a scanner's.
 _BEFORE_READING = 6.0
+_REFUSED_SHOWN = 3
 _SUBJECTS = ("The quiet weeks", "The first frost", "We have changed our privacy policy")
 _REASON = "The policy promises to tell everybody by e-mail when it changes materially."
 
@@ -83,7 +86,7 @@ def play(installation: Installation) -> bool:
 
 def set_up(installation: Installation) -> None:
     """Make database and keys, senders, topics of both classes, two people, the policy."""
-    scene("Setting up: database, keys, two senders, four topics, two people on the staff")
+    scene("Setting up: database, keys, senders, four topics, two people on the staff")
     installation.start_sandbox()
     installation.call("init", "--admin", MARTA, "--name", "Marta Linden")
     for kind, local in (("promotional", "news"), ("administrative", "notices")):
@@ -105,7 +108,7 @@ def bring_people(installation: Installation) -> None:
     """Import the export of the old tool, with all that is wrong in it, then start the service."""
     file = people.write(installation.folder / "people.csv")
     scene(
-        f"Importing {file.path.name}: {file.people:,} people, {file.duplicates} of them twice, "
+        f"Importing {file.path.name}: {file.people:,} people, {file.duplicates} twice, "
         f"{file.broken} broken rows"
     )
     imported = installation.ask(
@@ -120,8 +123,10 @@ def bring_people(installation: Installation) -> None:
     )
     told = {name: imported[name] for name in ("added", "duplicate_in_file", "refused")}
     say(", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in told.items()))
-    for one in imported["refusals"][:3]:
-        say(f"line {one['line']}: {one['reason']}")
+    for one in imported["refusals"][:_REFUSED_SHOWN]:
+        say(f"line {one['line']}: {one['reason']}", indent=4)
+    if (more := imported["refused"] - _REFUSED_SHOWN) > 0:
+        say(f"and {more:,} more, each told with its line and its reason", indent=4)
     installation.start_service()
 
 
@@ -177,7 +182,7 @@ def release(installation: Installation, subject: str, number: str, people_to_rea
     """Send a checked campaign; show the vendor's stand-in taking the messages in."""
     before = accepted(installation)
     installation.call("campaign", "send", number, "--now", "--as", MARTA)
-    columns = (TextColumn("  {task.description}"), BarColumn(32), MofNCompleteColumn())
+    columns = (TextColumn("  {task.description}"), BarColumn(24), MofNCompleteColumn())
     with Progress(*columns, console=out) as bar:
         task = bar.add_task(subject, total=people_to_reach)
         until = time.monotonic() + 120
@@ -214,7 +219,10 @@ def summary(installation: Installation, campaigns: proof.Campaigns, left: dict[s
     kept = True
     for check in proof.checks(mailbox(installation), campaigns, shown, left):
         mark = "[green]✓[/green]" if check.holds else "[red]✗[/red]"
-        out.print(f" {mark} {check.promise}\n   [dim]{check.figure}[/dim]")
+        row = Table.grid(padding=(0, 1))
+        row.add_row("", mark, check.promise)
+        row.add_row("", "", f"[dim]{check.figure}[/dim]")
+        out.print(row)
         kept = kept and check.holds
     ledger = installation.ask("ledger", "verify")
     say(f"The consent ledger's {ledger['entries']:,} entries hold.")
@@ -238,7 +246,7 @@ def show_pages(installation: Installation) -> None:
         ("A reader’s unsubscribe page", unsubscribe),
         ("The privacy policy", f"{installation.url}/policy"),
     ):
-        out.print(f" {name:<28} {address}", soft_wrap=True)
+        out.print(f"  {name}\n    {address}", soft_wrap=True)
 
 
 def mailbox(installation: Installation) -> list[readers.Message]:
@@ -264,9 +272,9 @@ def scene(title: str) -> None:
     out.print(f"\n[bold]{title}[/bold]")
 
 
-def say(text: str) -> None:
-    """Print one line of what happened."""
-    out.print(f"  {text}")
+def say(text: str, *, indent: int = 2) -> None:
+    """Print one thing that happened; its further lines begin where its first does."""
+    out.print(Padding(text, (0, 0, 0, indent), expand=False))
 
 
 def _answer(url: str) -> Any:  # noqa: ANN401 - whatever JSON the sandbox answers
