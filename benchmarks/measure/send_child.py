@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from mailprefs.db.database import Database
 from mailprefs.deliveries.contents import Contents
+from mailprefs.deliveries.origin import of_campaign
 from mailprefs.jobs.dispatch import Office, Workers
 from mailprefs.links import Links
 from mailprefs.policy import TrackingMode
@@ -27,7 +28,7 @@ from mailprefs.rendering.content import Content
 from mailprefs.rendering.person import Origin, Person, mailing, personalise
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.campaigns import Content as ContentRow
-from mailprefs.schema.people import Recipient, Sender, Topic
+from mailprefs.schema.people import Recipient
 from mailprefs.settings import Settings
 from mailprefs.vendor import bodies
 from mailprefs.vendor.message import Verdict
@@ -102,24 +103,9 @@ class Place:
                 select(ContentRow.id).where(ContentRow.campaign_id == campaign.id)
             ).one()
             content = Contents().get(session, row)
-            origin = self._origin(session, campaign)
+            origin = of_campaign(session, self.links, campaign.id)
             people = list(_people(session, campaign.id))
         return content, origin, people
-
-    def _origin(self, session: Session, campaign: Campaign) -> Origin:
-        topic = session.get_one(Topic, campaign.topic_id)
-        sender = session.get_one(Sender, topic.sender_id)
-        return Origin(
-            links=self.links,
-            base_url=sender.base_url,
-            campaign_id=campaign.id,
-            topic_id=topic.id,
-            topic_slug=topic.slug,
-            topic_name=topic.name,
-            from_address=sender.from_address,
-            from_name=sender.name,
-            reply_to=sender.reply_to,
-        )
 
 
 def wait_for_the_start() -> float:

@@ -13,11 +13,11 @@ from mailprefs import audit, recipients, staff
 from mailprefs.addresses import AddressHasher, normalise
 from mailprefs.audit import Actor
 from mailprefs.campaigns import drafts, states
+from mailprefs.deliveries.origin import of_campaign
 from mailprefs.errors import BadInput, Conflict, NotFound
 from mailprefs.links import Links
 from mailprefs.policy import Role, TrackingMode
 from mailprefs.rendering.person import (
-    Origin,
     Person,
     Rendered,
     inert,
@@ -25,8 +25,7 @@ from mailprefs.rendering.person import (
     personalise,
     preview,
 )
-from mailprefs.schema.campaigns import Campaign
-from mailprefs.schema.people import Recipient, Sender, Topic
+from mailprefs.schema.people import Recipient
 from mailprefs.vendor.message import Mailing, Vendor, Verdict
 
 EXAMPLE = Person(0, "ada@example.com", "Ada", "Example", {}, "en", 0, TrackingMode.OFF)
@@ -40,7 +39,7 @@ def shown_to(session: Session, links: Links, campaign_id: int, person: Person) -
     """
     campaign = states.find(session, campaign_id)
     content = drafts.composed(drafts.content(session, campaign))
-    return preview(content, _origin(session, links, campaign), person)
+    return preview(content, of_campaign(session, links, campaign.id), person)
 
 
 def prepare(  # noqa: PLR0913 - what a test needs to look like the real message
@@ -64,7 +63,7 @@ def prepare(  # noqa: PLR0913 - what a test needs to look like the real message
     staff.require(session, actor, Role.DRAFT)
     campaign = states.find(session, campaign_id)
     content = drafts.composed(drafts.content(session, campaign))
-    origin = _origin(session, links, campaign)
+    origin = of_campaign(session, links, campaign.id)
     to = normalise(address).address
     if may_mail is not None and not may_mail(to):
         msg = "This is staging, and that address isn't in MAILPREFS_ALLOW_LIST; nothing was sent."
@@ -138,21 +137,4 @@ def _as_person(row: Recipient) -> Person:
         row.language or "",
         0,
         TrackingMode.OFF,
-    )
-
-
-def _origin(session: Session, links: Links, campaign: Campaign) -> Origin:
-    topic = session.get_one(Topic, campaign.topic_id)
-    sender = session.get_one(Sender, topic.sender_id)
-    return Origin(
-        links=links,
-        base_url=sender.base_url,
-        campaign_id=campaign.id,
-        topic_id=topic.id,
-        topic_slug=topic.slug,
-        topic_name=topic.name,
-        from_address=sender.from_address,
-        from_name=sender.name,
-        reply_to=sender.reply_to,
-        ip_pool=sender.ip_pool,
     )

@@ -22,6 +22,7 @@ from mailprefs.db.database import Database, Gate
 from mailprefs.deliveries import freeze, outcome, settle
 from mailprefs.deliveries.claim import START_WITHIN, Claim, Terms, claim
 from mailprefs.deliveries.contents import Contents
+from mailprefs.deliveries.origin import origin
 from mailprefs.deliveries.pace import Wait
 from mailprefs.deliveries.pick import Picked
 from mailprefs.errors import MailprefsError, StoreUnavailable
@@ -167,9 +168,9 @@ class Worker:
             return Outcome(verdict=Verdict.UNCLEAR, reason=reason)
 
     def _request(self, taken: Claim) -> Mailing:
-        origin, personal = self._maker(taken)
+        sender, personal = self._maker(taken)
         people = [personal(person) for person in taken.people]
-        return mailing(taken.content, origin, people, attempt=taken.attempt)
+        return mailing(taken.content, sender, people, attempt=taken.attempt)
 
     def _maker(self, taken: Claim) -> tuple[Origin, Callable[[Person], Personal]]:
         """Give what makes a person's part of this content, made once for each content."""
@@ -179,8 +180,8 @@ class Worker:
         if known is None:
             if len(self._makers) >= _MOST_ORIGINS:
                 self._makers.clear()
-            origin = _origin(picked, self._office.links)
-            known = self._makers[key] = (origin, personalise(taken.content, origin))
+            sender = origin(self._office.links, picked)
+            known = self._makers[key] = (sender, personalise(taken.content, sender))
         return known
 
     def _record(self, taken: Claim, result: Outcome) -> None:
@@ -314,19 +315,4 @@ def _facts(picked: Picked) -> tuple[object, ...]:
         picked.from_name,
         picked.reply_to,
         picked.ip_pool,
-    )
-
-
-def _origin(picked: Picked, links: Links) -> Origin:
-    return Origin(
-        links=links,
-        base_url=picked.base_url,
-        campaign_id=picked.campaign_id,
-        topic_id=picked.topic_id,
-        topic_slug=picked.topic_slug,
-        topic_name=picked.topic_name,
-        from_address=picked.from_address,
-        from_name=picked.from_name,
-        reply_to=picked.reply_to,
-        ip_pool=picked.ip_pool,
     )

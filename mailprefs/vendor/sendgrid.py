@@ -6,7 +6,6 @@ that it reports as success, obeys proxy variables, and logs the API key at DEBUG
 connection per thread is kept alive, every wait has an end, and nothing is retried or followed.
 """
 
-import ipaddress
 import logging
 import re
 import ssl
@@ -20,6 +19,7 @@ from python_http_client.exceptions import HTTPError, err_dict
 from sendgrid import SendGridAPIClient
 
 from mailprefs import errors
+from mailprefs.settings import is_loopback
 from mailprefs.vendor import answers
 from mailprefs.vendor.bodies import assemble, body
 from mailprefs.vendor.connections import Connections, Endpoint, NotConnected, Reply, Unclear
@@ -151,7 +151,7 @@ def _checked_host(host: str) -> str:
     bare = not (url.username or url.password or url.query or url.fragment or url.path.strip("/"))
     if url.scheme not in {"http", "https"} or not name or not bare:
         raise errors.BadSetting(_HOST_FORM)
-    if url.scheme == "http" and not _is_loopback(name):
+    if url.scheme == "http" and not is_loopback(host):
         raise errors.BadSetting(
             "MAILPREFS_SENDGRID_HOST is plain http, which would show the key and every message to"
             " the network. Use https; http is only for a sandbox on this machine."
@@ -164,10 +164,3 @@ _HOST_FORM = (
     "MAILPREFS_SENDGRID_HOST isn't the address of a host. Write it as https://api.sendgrid.com,"
     " without a path."
 )
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
