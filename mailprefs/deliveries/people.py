@@ -93,6 +93,10 @@ def read(
         if mode is TrackingMode.INDIVIDUAL:
             (found.apple if apple else found.measured).append(delivery_id)
     found.modes = "".join(marks)
+    if names is None:
+        # A single message's own values stand in the record like attributes: by name.
+        given = {name for person in found.people for name in person.attributes}
+        found.fields = ",".join([found.fields, *sorted(given & _asked(content))])
     return found
 
 
@@ -124,9 +128,13 @@ def _why_not_now(person: Person, content: Content, rules: Rules) -> Skip | None:
 
 def _names(content: Content) -> tuple[str, ...]:
     """List the fields that the content asks for, beyond those that everybody has."""
-    names = {slot.name for slot in content.slots if not slot.is_link}
-    names |= {one.name for one in content.conditionals}
-    return tuple(sorted(names - _OF_EVERYBODY))
+    links = {slot.name for slot in content.slots if slot.is_link}
+    return tuple(sorted(_asked(content) - links - _OF_EVERYBODY))
+
+
+def _asked(content: Content) -> set[str]:
+    """Give the names of all that the content puts in of a person, links too."""
+    return {slot.name for slot in content.slots} | {one.name for one in content.conditionals}
 
 
 class _Modes(dict[tuple[str, str | None], tuple[TrackingMode, str]]):

@@ -7,7 +7,7 @@ message is for: the same key again gives the same delivery, and nobody gets it t
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
@@ -71,6 +71,34 @@ def queue(  # noqa: PLR0913 - what, to whom, with what, what for and when
     }
     _insert(session, row, content_id, values)
     return made
+
+
+def queue_unless_lately(  # noqa: PLR0913 - what, to whom, with what, how seldom and when
+    session: Session,
+    template: str,
+    recipient_id: int,
+    values: Mapping[str, str],
+    interval: timedelta,
+    *,
+    now: datetime,
+) -> int | None:
+    """Queue one message unless the person had one of its kind within *interval* before *now*.
+
+    Gives the delivery's id, or None; raises as ``queue`` does. Two at the same time are one.
+    """
+    campaign = _standing(session, template, now)
+    # Figures of a fixed width are in order by every collation.
+    who = f"{recipient_id:020d}"
+    since, key = (f"{who}:{moment:%Y%m%d%H%M%S%f}" for moment in (now - interval, now))
+    lately = session.scalar(
+        select(Delivery.id)
+        .where(Delivery.campaign_id == campaign.id)
+        .where(Delivery.idempotency_key > since, Delivery.idempotency_key < f"{who}:9")
+        .limit(1)
+    )
+    if lately is not None:
+        return None
+    return queue(session, template, recipient_id, values, key, now=now)
 
 
 def _check(session: Session, recipient_id: int, idempotency_key: str) -> None:

@@ -21,7 +21,7 @@ from mailprefs.web.visitors import Allowance, visitor
 
 TEMPLATE: Final = "fresh_link"
 MOST: Final = 20
-"""How often one visitor may ask within WINDOW."""
+"""How often one visitor may ask within WINDOW; an address gets one message in it."""
 WINDOW: Final = timedelta(hours=1)
 
 _EXTENSION: Final = "mailprefs_fresh_links"
@@ -75,18 +75,10 @@ def send() -> Response:
 
 
 def _queue(session: Session, parts: Parts, address: str, now: datetime) -> None:
-    """Queue the message, unless nobody has the address or it was sent within this hour."""
+    """Queue the message, unless nobody has the address or it was queued within the last hour."""
     person = recipients.find(session, parts.hasher, address)
-    if person is None:
-        return
-    single.queue(
-        session,
-        TEMPLATE,
-        person.id,
-        {},
-        f"{TEMPLATE}:{person.id}:{now:%Y%m%d%H}",
-        now=now,
-    )
+    if person is not None:
+        single.queue_unless_lately(session, TEMPLATE, person.id, {}, WINDOW, now=now)
 
 
 def _page(heading: str, sentence: str, *, shows_form: bool) -> Response:

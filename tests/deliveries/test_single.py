@@ -11,10 +11,17 @@ from mailprefs.errors import BadInput, Conflict, NotFound
 from mailprefs.policy import AddressOrigin, MessageClass, Source, SuppressionReason
 from mailprefs.schema.campaigns import Campaign, CampaignState, Content
 from mailprefs.schema.choices import Suppression
-from mailprefs.schema.deliveries import Batch, Delivery, SingleValues
+from mailprefs.schema.deliveries import Batch, Delivery, HandOver, SingleValues
 from mailprefs.schema.people import Recipient, Sender, Topic
 from mailprefs.vendor.message import Outcome, Verdict
-from tests.factories import make_policy, make_recipient, make_topic, subscribe
+from tests.factories import (
+    make_composed,
+    make_content,
+    make_policy,
+    make_recipient,
+    make_topic,
+    subscribe,
+)
 from tests.sending import NOW, answer, count, freeze_all, make_due, send_all, state_of, take_one
 
 
@@ -49,6 +56,22 @@ def test_a_message_is_a_delivery_of_its_kinds_standing_campaign(
     assert person.attributes == {"plan": "pro"}
     answer(db, taken)
     assert count(db, campaign.id).sent == 1
+
+
+def test_the_hand_over_names_the_values_that_went_along(db: Database, recipient_id: int) -> None:
+    made = queue(db, recipient_id, plan="pro", confirm_url="https://x.example/c", unasked="secret")
+    with db.transaction() as session:
+        campaign = session.get_one(Campaign, made >> 32)
+        campaign.revision = 100
+        composed = make_composed(session, campaign, "Your plan is {{ plan }}.")
+        slots = [*composed.tags["slots"], ["confirm_url", True, "", "", ""]]
+        campaign.revision = 101
+        content = make_content(session, campaign, tags=composed.tags | {"slots": slots})
+        session.execute(update(Batch).values(content_id=content.id))
+    take_one(db)
+    with db.reading() as session:
+        kept = session.query(HandOver).one()
+    assert kept.fields == "address,first_name,last_name,confirm_url,plan"
 
 
 def test_the_same_key_again_is_the_same_message(db: Database, recipient_id: int) -> None:
