@@ -19,6 +19,7 @@ from mailprefs.db import dialects
 from mailprefs.errors import BadInput, Conflict, NotFound
 from mailprefs.policy import MessageClass, Source, SubscriptionState, TrackingMode
 from mailprefs.rendering.person import check_addresses
+from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.people import Sender, Subscription, Topic
 
 _SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
@@ -37,6 +38,15 @@ class NewSender(NamedTuple):
 
 
 _CHANGEABLE: Final = frozenset(NewSender._fields) - {"message_class"}
+_SHOWN: Final = _CHANGEABLE - {"ip_pool"}
+"""What of a sender stands in its messages, and was checked with them."""
+_UNDER_WAY: Final = (
+    CampaignState.SCHEDULED,
+    CampaignState.FREEZING,
+    CampaignState.SENDING,
+    CampaignState.PAUSED,
+    CampaignState.HELD,
+)
 
 
 class NewTopic(NamedTuple):
@@ -86,7 +96,8 @@ def change_sender(
     """Change some fields of a sender, by name; its class is for ever.
 
     :raises BadInput: for an empty or malformed value, or a field that can't be changed.
-    :raises Conflict: if the From address already is the other class's.
+    :raises Conflict: if the From address already is the other class's, or a campaign under way was
+        checked and approved with what would change.
     :raises NotFound: for an unknown sender.
     """
     sender = session.get(Sender, sender_id)
@@ -105,6 +116,8 @@ def change_sender(
     changed = [
         field for field in sorted(changes) if getattr(before, field) != getattr(after, field)
     ]
+    if not _SHOWN.isdisjoint(changed):
+        _refuse_while_sending(session, sender.id)
     for field in changed:
         setattr(sender, field, getattr(after, field))
     session.flush()
@@ -225,6 +238,31 @@ def _checked(session: Session, sender: NewSender) -> NewSender:
         postal_address=sender.postal_address.strip(),
         base_url=base_url,
     )
+
+
+def _refuse_while_sending(session: Session, sender_id: int) -> None:
+    """Refuse a change that a campaign's readers would see and its approver has not.
+
+    :raises Conflict: naming the campaign.
+    """
+    campaign = session.execute(
+        select(Campaign.id, Campaign.state)
+        .join(Topic, Topic.id == Campaign.topic_id)
+        .where(Topic.sender_id == sender_id, Campaign.state.in_(_UNDER_WAY))
+        .where(~Campaign.standing)
+        .order_by(Campaign.id)
+        .limit(1)
+    ).one_or_none()
+    if campaign is None:
+        return
+    way_out = "wait until it has finished, or stop it for good"
+    if campaign.state is CampaignState.SCHEDULED:
+        way_out = "take it back first"
+    msg = (
+        f"Campaign {campaign.id} is {campaign.state.value} and was checked with this sender as it "
+        f"is; {way_out}, then change the sender."
+    )
+    raise Conflict(msg)
 
 
 def _sender_for(session: Session, new: NewTopic) -> Sender:

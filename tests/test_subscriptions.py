@@ -1,5 +1,6 @@
 """Senders and topics: one class each, for ever; and where people stand."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,9 +11,17 @@ from mailprefs.audit import Actor
 from mailprefs.db.database import Database
 from mailprefs.errors import BadAddress, BadInput, Conflict, NotFound
 from mailprefs.policy import MessageClass, Source, SubscriptionState, TrackingMode
-from mailprefs.schema.people import Topic
+from mailprefs.schema.campaigns import CampaignState
+from mailprefs.schema.people import Sender, Topic
 from mailprefs.subscriptions import NewSender, NewTopic, Standing
-from tests.factories import make_policy, make_recipient, make_sender, make_staff, make_topic
+from tests.factories import (
+    make_campaign,
+    make_policy,
+    make_recipient,
+    make_sender,
+    make_staff,
+    make_topic,
+)
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 CONSOLE = Actor(None, "console")
@@ -150,6 +159,56 @@ def test_a_change_that_a_sender_cannot_bear_changes_nothing(
     with db.reading() as session:
         kept = subscriptions.senders(session, MessageClass.PROMOTIONAL)[0]
     assert (kept.name, kept.from_address) == (NEWS.name, "News@mail.example.com")
+
+
+UNDER_WAY = ("scheduled", "freezing", "sending", "paused", "held")
+
+
+@pytest.mark.parametrize("state", CampaignState)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "Other"},
+        {"from_address": "other@mail.example.com"},
+        {"reply_to": "other@example.com"},
+        {"postal_address": "2 Elsewhere"},
+        {"base_url": "https://other.example.com"},
+        {"ip_pool": "other"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_sender_stays_as_it_was_checked_while_a_campaign_is_under_way(
+    db: Database, state: CampaignState, change: dict[str, str]
+) -> None:
+    with db.transaction() as session:
+        sender = subscriptions.add_sender(session, NEWS, CONSOLE, now=NOW)
+        topic = make_topic(session, sender_id=sender.id)
+        campaign = make_campaign(session, topic, state=state)
+        another = make_campaign(session, make_topic(session), state=CampaignState.SENDING)
+        assert another.id != campaign.id
+    refused = state.value in UNDER_WAY and "ip_pool" not in change
+    outcome = (
+        pytest.raises(Conflict, match=f"Campaign {campaign.id} is {state.value}")
+        if refused
+        else nullcontext()
+    )
+    with outcome, db.transaction() as session:
+        subscriptions.change_sender(session, sender.id, change, CONSOLE, now=NOW)
+    with db.reading() as session:
+        kept = session.get_one(Sender, sender.id)
+        (field,) = change
+        assert (getattr(kept, field) == change[field]) is not refused
+
+
+def test_single_messages_do_not_keep_their_sender_from_changing(db: Database) -> None:
+    """Their campaigns stand for ever, and each message is made anew of the sender as it is."""
+    with db.transaction() as session:
+        notices = make_sender(session, MessageClass.ADMINISTRATIVE)
+        topic = make_topic(session, None, MessageClass.ADMINISTRATIVE, sender_id=notices.id)
+        make_campaign(session, topic, standing=True, template="fresh_link", purpose="account")
+        changed = {"name": "Other"}
+        subscriptions.change_sender(session, notices.id, changed, CONSOLE, now=NOW)
+        assert notices.name == "Other"
 
 
 def test_a_sender_that_is_not_there_is_said_so(db: Database) -> None:
