@@ -5,13 +5,13 @@ machine only; its links open beside it. There is no script on any page.
 """
 
 import re
-from datetime import datetime
 from urllib.parse import urlencode
 
 from flask import Blueprint, Flask, Response, abort, redirect, render_template, request
 from markupsafe import Markup, escape
 from werkzeug.wrappers import Response as AnyResponse
 
+from mailprefs import times
 from mailprefs.sandbox import parts
 from mailprefs.sandbox.mailbox import Message, Search
 from mailprefs.settings import is_loopback, templates_dir
@@ -19,6 +19,10 @@ from mailprefs.settings import is_loopback, templates_dir
 bp = Blueprint("pages", __name__)
 
 A_PAGE = 30
+A_ROW = 36
+"""Characters of a row of a message on a phone."""
+A_STEP, LONGEST = 8, 12
+"""Rows that make a message's frame one step higher, and the most steps (see mailbox.css)."""
 TABS = ("html", "text", "headers", "request")
 _HERE = "http://127.0.0.1:* http://localhost:*"
 PAGE_POLICY = (
@@ -38,7 +42,7 @@ _ONE_CLICK = re.compile(r"<(https?://[^>\s]+)>")
 def install(app: Flask) -> None:
     """Add the pages, and their ways to write a time and a link, to *app*."""
     app.register_blueprint(bp)
-    app.add_template_filter(_time, "time")
+    app.add_template_filter(times.written, "time")
     app.add_template_filter(_links, "links")
 
 
@@ -84,6 +88,7 @@ def mail(number: int) -> str:
         newer=newer,
         older=older,
         one_click=_one_click(found),
+        length=_length(found.text),
     )
 
 
@@ -154,5 +159,10 @@ def _links(text: str) -> Markup:
     )
 
 
-def _time(moment: datetime) -> str:
-    return f"{moment:%d %b %Y, %H:%M}".lstrip("0")
+def _length(text: str) -> int:
+    """Give how long a message is on a phone, in steps from 1 to ``LONGEST``, by its plain text.
+
+    There is no script to measure the message with, so its frame is as high as its text lets guess.
+    """
+    rows = sum(1 + len(_URL.sub("", line)) // A_ROW for line in text.splitlines())
+    return max(1, min(LONGEST, -(-rows // A_STEP)))
