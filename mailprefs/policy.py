@@ -89,10 +89,11 @@ class Skip(StrEnum):
 
 
 class Failure(StrEnum):
-    """Why the vendor refused one recipient of a request it was handed."""
+    """Why one delivery failed: the vendor refused it, or it couldn't be made ready at all."""
 
     REFUSED_ADDRESS = "refused_address"
     REFUSED_MESSAGE = "refused_message"
+    BROKEN_MESSAGE = "broken_message"
 
 
 class SubscriptionState(StrEnum):

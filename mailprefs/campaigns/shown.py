@@ -28,6 +28,7 @@ REASONS: Final[Mapping[str, str]] = {
     "not_on_allow_list": "Not on the allow list of this environment",
     "refused_address": "The vendor doesn’t take the address",
     "refused_message": "The vendor refused the message",
+    "broken_message": "The message couldn’t be made ready; the log says where",
 }
 """Why somebody was kept out, skipped or failed, in words."""
 

@@ -7,17 +7,21 @@ passed, and nothing can be taken away until the claim has committed. So whoever 
 skipped with the reason, and the message is built from what was read here and from nothing else.
 """
 
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from mailprefs.deliveries import hold, measure, pace, people, pick
 from mailprefs.deliveries.contents import Contents
 from mailprefs.deliveries.pace import Wait
 from mailprefs.deliveries.pick import Picked
+from mailprefs.errors import StoreUnavailable
 from mailprefs.policy import TrackingBasis
 from mailprefs.rendering.content import Content
 from mailprefs.rendering.person import Person
@@ -75,6 +79,17 @@ class Claim:
         return f"{self.held.hand_over_id:x}"
 
 
+class BrokenBatch(Exception):
+    """A batch that can't be claimed through a fault of its own; the cause says which.
+
+    Not for people to read: whoever claims sets *picked* aside and goes on with the others.
+    """
+
+    def __init__(self, picked: Picked) -> None:
+        super().__init__(f"batch {picked.id}")
+        self.picked = picked
+
+
 def claim(
     session: Session, terms: Terms, contents: Contents, *, now: datetime
 ) -> Claim | Wait | None:
@@ -82,6 +97,9 @@ def claim(
 
     A batch in which nobody may get the message any more becomes sent with nobody handed over, and
     ``Wait(0)`` says to ask again: an empty claim never means that a campaign is finished.
+
+    :raises BrokenBatch: for anything but a failing database, once a batch was picked; the
+        transaction must end without a commit.
     """
     turn = pace.turn(session, rate=terms.rate, batch_size=terms.batch_size)
     if isinstance(turn, Wait):
@@ -89,18 +107,30 @@ def claim(
     picked = pick.first(session)
     if picked is None:
         return None
-    if turn.most is not None and picked.open > turn.most:
-        picked = pick.split(session, picked, turn.most)
-    content = contents.get(session, picked.content_id)
-    found = people.read(session, picked, content, terms, now=now)
-    if not found.people:
-        hold.nobody_left(session, picked, found.skipped)
-        return Wait(0.0)
-    hand_over_id = hold.take(session, picked, found, terms, at=turn.at)
-    if picked.is_measurable:
-        measure.add(session, picked.campaign_id, found)
-    pace.take(session, turn.at, len(found.people), rate=terms.rate)
-    held = Held(
-        hand_over_id, picked.id, picked.campaign_id, picked.first_id, picked.last_id, turn.at
-    )
-    return Claim(held, picked, content, found.people, turn.waits, picked.is_first)
+    with _naming(picked):
+        if turn.most is not None and picked.open > turn.most:
+            picked = pick.split(session, picked, turn.most)
+        content = contents.get(session, picked.content_id)
+        found = people.read(session, picked, content, terms, now=now)
+        if not found.people:
+            hold.nobody_left(session, picked, found.skipped)
+            return Wait(0.0)
+        hand_over_id = hold.take(session, picked, found, terms, at=turn.at)
+        if picked.is_measurable:
+            measure.add(session, picked.campaign_id, found)
+        pace.take(session, turn.at, len(found.people), rate=terms.rate)
+        held = Held(
+            hand_over_id, picked.id, picked.campaign_id, picked.first_id, picked.last_id, turn.at
+        )
+        return Claim(held, picked, content, found.people, turn.waits, picked.is_first)
+
+
+@contextmanager
+def _naming(picked: Picked) -> Iterator[None]:
+    """Say which batch an error is about; what the database fails of is no batch's fault."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, sqlite3.OperationalError, StoreUnavailable):
+        raise
+    except Exception as error:
+        raise BrokenBatch(picked) from error

@@ -20,16 +20,17 @@ from sqlalchemy.orm import Session
 
 from mailprefs.db.database import Database, Gate
 from mailprefs.deliveries import freeze, outcome, settle
-from mailprefs.deliveries.claim import START_WITHIN, Claim, Terms, claim
+from mailprefs.deliveries.aside import set_aside
+from mailprefs.deliveries.claim import START_WITHIN, BrokenBatch, Claim, Terms, claim
 from mailprefs.deliveries.contents import Contents
 from mailprefs.deliveries.origin import origin
 from mailprefs.deliveries.pace import Wait
 from mailprefs.deliveries.pick import Picked
 from mailprefs.errors import MailprefsError, StoreUnavailable
 from mailprefs.links import Links
-from mailprefs.rendering.person import Origin, Person, mailing, personalise
+from mailprefs.rendering.person import Origin, Personaliser, mailing, personalise
 from mailprefs.settings import Settings
-from mailprefs.vendor.message import Mailing, Outcome, Personal, Vendor, Verdict
+from mailprefs.vendor.message import Mailing, Outcome, Vendor, Verdict
 
 log = logging.getLogger("mailprefs.jobs.dispatch")
 
@@ -38,6 +39,9 @@ POLL: Final = 0.5
 _STORE_GONE: Final = 2.0
 _SHORTEST_RETRY, _LONGEST_RETRY = 0.2, 5.0
 _MOST_ORIGINS: Final = 64
+_UNBUILT: Final = "The message can't be built ({}); the log says where."
+_UNCLAIMED: Final = "The next people's messages can't be made ready ({}); the log says where."
+_UNFROZEN: Final = "The list of people can't be made ({}); the log says where."
 
 
 def utc_now() -> datetime:
@@ -78,15 +82,29 @@ class Worker:
     def __init__(self, office: Office, owner: str) -> None:
         self._office = office
         self._terms = office.terms(owner)
-        self._makers: dict[tuple[object, ...], tuple[Origin, Callable[[Person], Personal]]] = {}
+        self._makers: dict[tuple[object, ...], tuple[Origin, Personaliser]] = {}
+        self._freezing: list[int] = []
+        self._next_look = 0.0
 
     def look_after(self) -> bool:
         """Do what is due besides sending; give whether a freeze goes on and wants the next step.
 
         Begins and continues freezes, takes lost batches away from dead workers, and ends campaigns.
+        Between two steps of a freeze it looks for the rest only now and then.
+        """
+        now = self._office.clock()
+        if not self._freezing or time.monotonic() >= self._next_look:
+            self._freezing = self._look(now)
+            self._next_look = time.monotonic() + POLL
+        self._freezing = [one for one in self._freezing if self._freeze(one, now)]
+        return bool(self._freezing)
+
+    def _look(self, now: datetime) -> list[int]:
+        """Look for what is due, and do it; give the campaigns whose freeze isn't done.
+
         Looking is reading; only what there is to do is written.
         """
-        office, now = self._office, self._office.clock()
+        office = self._office
         with office.db.reading() as session:
             any_due = freeze.any_due(session, now=now)
             any_lost, any_ended = settle.any_lost(session), settle.any_ended(session)
@@ -102,14 +120,17 @@ class Worker:
             with office.db.transaction() as session:
                 for campaign_id, state in settle.end_campaigns(session, now=now).items():
                     log.info("campaign %d is %s", campaign_id, state.value)
-        goes_on = [self._freeze(campaign_id, now) for campaign_id in freezing]
-        return any(goes_on)
+        return freezing
 
     def send_next(self) -> Wait | None:
         """Claim the next batch and hand it over; ``Wait(0)``: ask again; None: nothing to send."""
         office = self._office
-        with office.db.transaction(Gate.USING) as session:
-            taken = claim(session, self._terms, office.contents, now=office.clock())
+        try:
+            with office.db.transaction(Gate.USING) as session:
+                taken = claim(session, self._terms, office.contents, now=office.clock())
+        except BrokenBatch as broken:
+            self._set_aside(broken)
+            return Wait(0.0)
         if not isinstance(taken, Claim):
             return taken
         self._hand_over(taken, began_by=time.monotonic() + START_WITHIN)
@@ -126,14 +147,23 @@ class Worker:
                 )
         except StoreUnavailable:
             raise
-        except MailprefsError as error:
+        except Exception as error:  # noqa: BLE001 - one odd campaign must not stop the others
+            reason = _reason(f"freeze of campaign {campaign_id}", _UNFROZEN, error)
             with office.db.transaction() as session:
-                outcome.pause(session, campaign_id, str(error))
+                outcome.pause(session, campaign_id, reason)
             log.warning("campaign %d can't be frozen and is paused", campaign_id)
             return False
         if progress is not None and progress.is_done:
             log.info("campaign %d is frozen: %d deliveries", campaign_id, progress.frozen)
         return progress is not None and not progress.is_done
+
+    def _set_aside(self, broken: BrokenBatch) -> None:
+        """Take a batch out of the way that would break every claim, and all others' sending."""
+        picked, cause = broken.picked, broken.__cause__ or broken
+        reason = _reason(f"claim of batch {picked.id}", _UNCLAIMED, cause)
+        with self._office.db.transaction() as session:
+            set_aside(session, picked, reason)
+        log.warning("batch %d of campaign %d is set aside", picked.id, picked.campaign_id)
 
     def _hand_over(self, taken: Claim, *, began_by: float) -> None:
         """Build the request, hand it over once, and write down what became of it."""
@@ -169,10 +199,9 @@ class Worker:
 
     def _request(self, taken: Claim) -> Mailing:
         sender, personal = self._maker(taken)
-        people = [personal(person) for person in taken.people]
-        return mailing(taken.content, sender, people, attempt=taken.attempt)
+        return mailing(taken.content, sender, personal.batch(taken.people), attempt=taken.attempt)
 
-    def _maker(self, taken: Claim) -> tuple[Origin, Callable[[Person], Personal]]:
+    def _maker(self, taken: Claim) -> tuple[Origin, Personaliser]:
         """Give what makes a person's part of this content, made once for each content."""
         picked = taken.picked
         key = (picked.content_id, *_facts(picked))
@@ -292,15 +321,19 @@ class Workers:
 
 def _unbuilt(taken: Claim, error: Exception) -> Outcome:
     """Say why a request could not be built; nothing has left the house."""
-    if isinstance(error, MailprefsError):
-        reason = str(error)
-    else:
-        _complain(f"hand-over {taken.held.hand_over_id} can't be built", error)
-        reason = f"The message can't be built ({type(error).__name__}); the log says where."
+    reason = _reason(f"hand-over {taken.held.hand_over_id}", _UNBUILT, error)
     return Outcome(verdict=Verdict.REFUSED_MESSAGE, reason=reason)
 
 
-def _complain(what: str, error: Exception) -> None:
+def _reason(what: str, sentence: str, error: BaseException) -> str:
+    """Give why something can't be done for a person to read; log it, unless the error says it."""
+    if isinstance(error, MailprefsError):
+        return str(error)
+    _complain(f"{what} broke off", error)
+    return sentence.format(type(error).__name__)
+
+
+def _complain(what: str, error: BaseException) -> None:
     """Log an error's kind and place, without its text, which may hold what no log may."""
     *_, last = traceback.extract_tb(error.__traceback__)
     log.error("%s: %s at %s:%s", what, type(error).__name__, last.filename, last.lineno)

@@ -5,23 +5,27 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
+from mailprefs import audit
 from mailprefs.db.database import Database, Gate
-from mailprefs.deliveries import pace, settle
+from mailprefs.deliveries import freeze, pace, people, settle, single
 from mailprefs.errors import StoreUnavailable
 from mailprefs.jobs import dispatch
 from mailprefs.jobs.dispatch import Office, Worker, Workers
 from mailprefs.links import Links
-from mailprefs.policy import Choice, TrackingMode
+from mailprefs.policy import Choice, MessageClass, TrackingMode
 from mailprefs.schema.campaigns import Campaign, CampaignState
-from mailprefs.schema.deliveries import HandOver
+from mailprefs.schema.deliveries import Batch, HandOver
 from mailprefs.schema.people import Recipient
 from mailprefs.settings import Environment, Settings
 from mailprefs.vendor.message import Mailing, Outcome, Vendor, Verdict
-from tests.factories import make_policy, make_recipient, make_topic, subscribe
+from tests.factories import make_content, make_policy, make_recipient, make_topic, subscribe
 from tests.fakes import ACCEPTED, RecordingVendor
 from tests.sending import NOW, check_measured, count, make_due, make_people, state_of
 
@@ -164,6 +168,101 @@ def test_a_message_that_cannot_be_built_pauses_the_campaign(
     with db.reading() as session:
         reason = session.get_one(Campaign, campaign_id).paused_reason
     assert reason == "The message can't be built (LookupError); the log says where."
+
+
+def test_a_broken_campaign_is_paused_with_the_reason_and_the_others_go_on(
+    db: Database, campaign_id: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A content that nobody can read breaks each claim of its batches; it comes first in line."""
+    with db.transaction() as session:
+        topic = make_topic(session, None, MessageClass.ADMINISTRATIVE)
+        make_people(session, topic, 1, first_name="Ada")
+        broken = make_due(session, topic)
+        campaign = session.get_one(Campaign, broken)
+        campaign.revision = 2
+        make_content(session, campaign, tags={})
+    vendor = RecordingVendor()
+    run_until(db, make_office(db, vendor), campaign_id, CampaignState.FINISHED)
+    assert len(vendor.addresses) == count(db, campaign_id).sent == 7
+    assert count(db, broken).pending == 8
+    with db.reading() as session:
+        kept = session.get_one(Campaign, broken)
+        assert (kept.state, kept.paused_from) == (CampaignState.PAUSED, CampaignState.SENDING)
+        assert kept.paused_reason == (
+            "The next people's messages can't be made ready (KeyError); the log says where."
+        )
+        assert [note.action for note in audit.of(session, ("campaign", broken))] == [
+            "campaign.paused"
+        ]
+    assert "KeyError" in caplog.text
+    assert "@" not in caplog.text and "Ada" not in caplog.text
+
+
+def test_a_broken_single_message_fails_and_the_others_of_its_kind_go_on(
+    db: Database, campaign_id: int
+) -> None:
+    with db.transaction() as session:
+        make_topic(session, None, MessageClass.ADMINISTRATIVE)
+        readers = [make_recipient(session).id for _ in range(2)]
+        broken, whole = (
+            single.queue(session, "fresh_link", person, {}, f"key {person}", now=NOW)
+            for person in readers
+        )
+        campaign = session.get_one(Campaign, broken >> 32)
+        campaign.revision = 100
+        content = make_content(session, campaign, tags={})
+        first = session.query(Batch).where(Batch.first_id == broken).one()
+        first.content_id = content.id
+    vendor = RecordingVendor()
+    run_until(db, make_office(db, vendor), campaign_id, CampaignState.FINISHED)
+    found = count(db, broken >> 32)
+    assert (found.sent, found.failed, found.pending) == (1, {"broken_message": 1}, 0)
+    assert state_of(db, broken >> 32) is CampaignState.SENDING
+    handed = [one.delivery_id for mailing in vendor.accepted for one in mailing.people]
+    assert whole in handed and broken not in handed
+    assert len(handed) == 8
+
+
+def test_a_failing_database_pauses_nobodys_campaign(
+    db: Database, campaign_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("gone"))
+
+    worker = Worker(make_office(db, RecordingVendor()), "worker")
+    while worker.look_after():
+        pass
+    with monkeypatch.context() as patched:
+        patched.setattr(people, "read", gone)
+        with pytest.raises(StoreUnavailable):
+            worker.send_next()
+    assert state_of(db, campaign_id) is CampaignState.SENDING
+    worker.send_next()
+    assert count(db, campaign_id).sent == 3
+
+
+def test_a_freeze_that_breaks_off_pauses_its_campaign_and_no_other(
+    db: Database, campaign_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with db.transaction() as session:
+        topic = make_topic(session)
+        make_people(session, topic, 1)
+        other = make_due(session, topic)
+    whole = freeze.step
+
+    def broken(session: Session, number: int, **terms: Any) -> object:  # noqa: ANN401 - passed on
+        if number == campaign_id:
+            raise ArithmeticError
+        return whole(session, number, **terms)
+
+    monkeypatch.setattr(freeze, "step", broken)
+    run_until(db, make_office(db, RecordingVendor()), other, CampaignState.FINISHED)
+    with db.reading() as session:
+        kept = session.get_one(Campaign, campaign_id)
+    assert (kept.state, kept.paused_from) == (CampaignState.PAUSED, CampaignState.FREEZING)
+    assert kept.paused_reason == (
+        "The list of people can't be made (ArithmeticError); the log says where."
+    )
 
 
 def test_a_campaign_that_cannot_be_frozen_is_paused_with_the_reason(db: Database) -> None:
