@@ -21,7 +21,7 @@ bp = Blueprint("pages", __name__)
 A_PAGE = 30
 A_ROW = 36
 """Characters of a row of a message on a phone."""
-A_STEP, LONGEST = 8, 12
+A_STEP, LONGEST = 8, 20
 """Rows that make a message's frame one step higher, and the most steps (see mailbox.css)."""
 TABS = ("html", "text", "headers", "request")
 _HERE = "http://127.0.0.1:* http://localhost:*"
