@@ -6,7 +6,6 @@ A test goes straight to the vendor, not through the ledger: it belongs to no cam
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mailprefs import audit, recipients, staff
@@ -115,15 +114,6 @@ def person_by_id(session: Session, recipient_id: int) -> Person:
         msg = f"There is no recipient {recipient_id}; use an example's words."
         raise NotFound(msg)
     return _as_person(found)
-
-
-def first_without(session: Session, field: str) -> Person:
-    """Give somebody whose *field* (first_name, last_name) is empty, to see how that reads."""
-    column = {"first_name": Recipient.first_name, "last_name": Recipient.last_name}[field]
-    found = session.scalars(
-        select(Recipient).where((column.is_(None)) | (column == "")).order_by(Recipient.id).limit(1)
-    ).first()
-    return NAMELESS if found is None else _as_person(found)
 
 
 def _as_person(row: Recipient) -> Person:

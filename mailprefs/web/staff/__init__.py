@@ -8,6 +8,7 @@
 ``sending``    checks, tests, approval, sending, stopping
 ``previews``   what one person would get
 ``people``     where one person stands, found by exact address
+``looking``    whom a member of staff has found, and may look at for a while
 ``lists``      topics, and the audit
 ``team``       the staff and their roles
 ``entries``    the audit's entries in words

@@ -1,10 +1,10 @@
 """Where one person stands and why, found by exact address; staff may take somebody out.
 
-There is no list of people to browse. The address is typed into a form and never stands in a URL;
-each look is in the audit. Staff can say no for somebody who asks them to, and never yes.
+There is no list of people to browse, nor do their numbers lead to them. The address is typed into a
+form and never stands in a URL; each look is in the audit, and holds for a while (``looking``).
+Staff can say no for somebody who asks them to, and never yes.
 """
 
-from datetime import datetime
 from typing import Final, NamedTuple
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from mailprefs import audience, audit, recipients, subscriptions, suppressions
+from mailprefs import audience, recipients, subscriptions, suppressions
 from mailprefs.audience import Audience
 from mailprefs.consent.ledger import Recorded, history
 from mailprefs.db.database import Gate
@@ -24,6 +24,7 @@ from mailprefs.schema.choices import Suppression
 from mailprefs.schema.people import Recipient, Subscription, Topic
 from mailprefs.web import auth
 from mailprefs.web.current import here
+from mailprefs.web.staff import looking
 
 WAYS: Final = {
     "asked_by_email": "by e-mail",
@@ -35,6 +36,10 @@ WAYS: Final = {
 LOOKING_UP: Final = (Role.SEND, Role.PRIVACY, Role.ADMIN)
 """Who answers people that write in, and who looks after their rights."""
 
+_ASK_FIRST: Final = (
+    "A person’s page opens for {} minutes once you have found them by their exact address, and "
+    "each look stands in the audit. Nothing was changed; enter the address to go on."
+)
 _GONE: Final = "There is no recipient {}; one who was erased is gone for good."
 
 routes = Blueprint("people", __name__, url_prefix="/people")
@@ -81,7 +86,7 @@ def find() -> Response | tuple[str, int]:
         with parts.db.transaction() as session:
             found = recipients.find(session, parts.hasher, address)
             if found is not None:
-                _note(session, found.id, "recipient.looked_up", parts.clock())
+                looking.begin(session, looking.PERSON, found.id, parts.clock())
     except BadAddress as error:
         return _form(str(error), address), 400
     if found is None:
@@ -91,11 +96,13 @@ def find() -> Response | tuple[str, int]:
 
 @routes.get("/<int:recipient_id>")
 @auth.only(*LOOKING_UP)
-def show(recipient_id: int) -> str:
-    """Show where one person stands with each topic, and why.
+def show(recipient_id: int) -> str | tuple[str, int]:
+    """Show where one person stands with each topic, and why, to whoever has found them just now.
 
-    :raises NotFound: for somebody who is unknown or erased.
+    :raises NotFound: for somebody who is erased since.
     """
+    if not looking.is_at(looking.PERSON, recipient_id, here().clock()):
+        return _ask_first()
     with here().db.reading() as session:
         page = _page(session, recipient_id)
     return render_template(
@@ -109,13 +116,15 @@ def show(recipient_id: int) -> str:
 
 @routes.post("/<int:recipient_id>/unsubscribe")
 @auth.only(*LOOKING_UP)
-def unsubscribe(recipient_id: int) -> Response:
+def unsubscribe(recipient_id: int) -> Response | tuple[str, int]:
     """End all promotional mail of somebody who asked for it; in force when this answers.
 
     :raises BadInput: for a way of asking that isn't offered.
-    :raises NotFound: for somebody who is unknown or erased.
+    :raises NotFound: for somebody who is erased since.
     """
     parts, asked = here(), request.form.get("asked", "")
+    if not looking.is_at(looking.PERSON, recipient_id, parts.clock()):
+        return _ask_first()
     if asked not in WAYS:
         raise BadInput("Say how the person asked: choose one of the ways offered.")
     door = Door(source=Source.STAFF, method=asked, actor=auth.actor())
@@ -125,6 +134,11 @@ def unsubscribe(recipient_id: int) -> Response:
         raise NotFound(_GONE.format(recipient_id))
     flash("Done: no promotional mail reaches this person any more, from running campaigns either.")
     return redirect(url_for("staff.people.show", recipient_id=recipient_id), code=303)
+
+
+def _ask_first() -> tuple[str, int]:
+    """Say how somebody is found; the same for everybody who wasn't, known here or not."""
+    return _form(_ASK_FIRST.format(looking.LASTS.seconds // 60)), 404
 
 
 def _form(trouble: str | None = None, address: str = "") -> str:
@@ -157,7 +171,3 @@ def _kept_out(session: Session, recipient_id: int, topic: Topic) -> Skip | None:
         .where(Recipient.id == recipient_id)
     )
     return None if word is None else Skip(word)
-
-
-def _note(session: Session, recipient_id: int, action: str, now: datetime) -> None:
-    audit.record(session, auth.actor(), action, ("recipient", recipient_id), now=now)

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from mailprefs import audit
 from mailprefs.opens import APPLE, DELIVERED, FETCHED, HUMAN
 from mailprefs.policy import Role
 from mailprefs.schema.campaigns import Campaign, CampaignState, KeptOut
@@ -246,6 +247,43 @@ def test_the_preview_is_the_message_of_the_person_chosen(
     assert f"Recipient {house.readers[2]}" in browser.get(where.partition("#")[0]).text
 
 
+def test_a_persons_message_is_shown_to_whoever_has_found_them_and_is_on_record(
+    browser: Browser, write: Write, house: House, parts: Parts, clock: Clock
+) -> None:
+    number = write()
+    browser.sign_in_as(Role.DRAFT)
+    path = f"/staff/campaigns/{number}/preview"
+    for person in (house.readers[2], 99999):
+        unasked = browser.get(f"{path}?person={person}")
+        assert unasked.status_code == 404
+        assert "Enter the exact address" in unasked.text and "Grace" not in unasked.text
+        page = browser.get(f"/staff/campaigns/{number}?person={person}")
+        assert page.status_code == 200
+        assert "Enter the exact address" in page.text and "Grace" not in page.text
+    browser.post(path, address="reader2@example.org")
+    assert "Hello Grace," in browser.get(f"{path}?person={house.readers[2]}").text
+    assert browser.get(f"{path}?person={house.readers[0]}").status_code == 404
+    assert browser.get(f"/staff/people/{house.readers[2]}").status_code == 403
+    with parts.db.reading() as session:
+        (noted,) = audit.of(session, ("recipient", house.readers[2]))
+        assert audit.of(session, ("recipient", house.readers[0])) == []
+    assert (noted.action, noted.staff_id) == ("recipient.looked_up", browser.staff_id)
+    assert (noted.at, noted.details) == (clock.now, {"campaign": number})
+    clock.now += timedelta(minutes=15)
+    assert browser.get(f"{path}?person={house.readers[2]}").status_code == 404
+
+
+def test_somebody_without_a_name_is_nobody(
+    browser: Browser, write: Write, house: House, parts: Parts
+) -> None:
+    """To show a real person's words without a look on record would be one."""
+    number = write(body="For {{ email }}.\n")
+    browser.sign_in_as(Role.DRAFT)
+    page = browser.get(f"/staff/campaigns/{number}/preview?person=nameless").text
+    assert "reader@example.com" in page
+    assert "reader1@example.org" not in page
+
+
 def test_whoever_only_analyses_sees_no_persons_words(
     browser: Browser, write: Write, house: House
 ) -> None:
@@ -274,7 +312,6 @@ def test_a_person_nobody_knows_has_no_preview(browser: Browser, write: Write) ->
     path = f"/staff/campaigns/{number}/preview"
     assert browser.post(path, address="nobody@example.org").status_code == 404
     assert browser.post(path, address="no address").status_code == 400
-    assert browser.get(f"{path}?person=99999").status_code == 404
 
 
 def test_single_messages_have_no_campaign_page(browser: Browser, parts: Parts) -> None:

@@ -116,7 +116,7 @@ def test_the_pages_can_be_used_by_everybody(
         f"/staff/campaigns/{draft}",
         f"/staff/campaigns/{draft}/review",
         "/staff/campaigns/new",
-        "/staff/people/1",
+        "/staff/people",
         "/staff/team",
         "/staff/audit",
         "/staff/account",
@@ -124,6 +124,11 @@ def test_the_pages_can_be_used_by_everybody(
     for path in paths:
         page.goto(path)
         check(page)
+    page.goto("/staff/people")
+    page.get_by_label("Exact e-mail address").fill("reader0@example.org")
+    page.get_by_role("button", name="Find").click()
+    page.get_by_role("heading", name="What they get").wait_for()
+    check(page)
     stranger = open_page(dark=dark, size=size, is_in=False)
     stranger.goto("/staff/sign-in")
     check(stranger)

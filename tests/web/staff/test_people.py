@@ -1,5 +1,7 @@
 """Looking one person up, and taking them out: by exact address, on record, never a yes."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 
@@ -8,6 +10,9 @@ from mailprefs.policy import Role, Scope, Source, SubscriptionState, Suppression
 from mailprefs.schema.people import Recipient, Subscription
 from mailprefs.web.parts import Parts
 from tests.factories import BEGINNING
+from tests.preferences.people import erase_rows
+from tests.snapshots import snapshot
+from tests.web.conftest import Clock
 from tests.web.staff.browsing import Browser
 from tests.web.staff.conftest import House
 
@@ -16,6 +21,13 @@ from tests.web.staff.conftest import House
 def browser(browser: Browser) -> Browser:
     browser.sign_in_as(Role.SEND)
     return browser
+
+
+def look(browser: Browser, house: House, who: int) -> str:
+    """Find one of the house's readers, as staff do; give the path of their page."""
+    found = browser.post("/staff/people", address=f"reader{who}@example.org")
+    assert found.headers["Location"] == f"/staff/people/{house.readers[who]}"
+    return found.headers["Location"]
 
 
 def test_a_person_is_found_by_exact_address_which_stays_out_of_the_url(
@@ -44,6 +56,46 @@ def test_each_look_is_in_the_audit_by_number(browser: Browser, house: House, par
     assert noted.staff_id == browser.staff_id
 
 
+def test_nobody_is_seen_by_counting_up_numbers(
+    browser: Browser, house: House, parts: Parts
+) -> None:
+    """Who is known, unknown or somebody else's find: the same page, and it says how to go on."""
+    look(browser, house, 0)
+    before = snapshot(parts.db)
+    told = {browser.get(f"/staff/people/{number}").text for number in (house.readers[1], 99999)}
+    answers = {
+        browser.get(f"/staff/people/{house.readers[1]}").status_code,
+        browser.post(
+            f"/staff/people/{house.readers[1]}/unsubscribe", asked="asked_by_phone"
+        ).status_code,
+    }
+    assert answers == {404}
+    (page,) = told
+    assert "found them by their exact address" in page
+    assert 'name="address"' in page
+    assert "reader1" not in page
+    assert snapshot(parts.db) == before
+
+
+def test_a_look_is_for_who_looked_and_for_a_quarter_of_an_hour(
+    browser: Browser, house: House, parts: Parts, clock: Clock
+) -> None:
+    path = look(browser, house, 0)
+    clock.now += timedelta(minutes=14)
+    assert browser.get(path).status_code == 200
+    clock.now += timedelta(minutes=1)
+    assert browser.get(path).status_code == 404
+    look(browser, house, 0)
+    with parts.db.reading() as session:
+        noted = audit.of(session, ("recipient", house.readers[0]))
+    assert [(one.staff_id, one.at) for one in noted] == [
+        (browser.staff_id, clock.now - timedelta(minutes=15)),
+        (browser.staff_id, clock.now),
+    ]
+    browser.sign_in_as(Role.SEND)
+    assert browser.get(path).status_code == 404
+
+
 def test_the_page_says_what_comes_and_why_not(browser: Browser, house: House, parts: Parts) -> None:
     with parts.db.transaction() as session:
         person = session.get_one(Recipient, house.readers[1])
@@ -55,12 +107,12 @@ def test_the_page_says_what_comes_and_why_not(browser: Browser, house: House, pa
             Source.VENDOR,
             now=BEGINNING,
         )
-    gets = browser.get(f"/staff/people/{house.readers[0]}").text
+    gets = browser.get(look(browser, house, 0)).text
     assert gets.count("Doesn’t come") == 0
-    left = browser.get(f"/staff/people/{house.readers[2]}").text
+    left = browser.get(look(browser, house, 2)).text
     assert left.count("Doesn’t come") == 1
     assert "Unsubscribed" in left
-    bounced = browser.get(f"/staff/people/{house.readers[1]}").text
+    bounced = browser.get(look(browser, house, 1)).text
     assert bounced.count("Doesn’t come") == 2
     assert "The mailbox refuses mail" in bounced
 
@@ -69,9 +121,8 @@ def test_staff_take_somebody_out_who_asked_and_it_holds_at_once(
     browser: Browser, house: House, parts: Parts
 ) -> None:
     number = house.readers[0]
-    told = browser.follow(
-        browser.post(f"/staff/people/{number}/unsubscribe", asked="asked_by_phone")
-    )
+    path = look(browser, house, 0)
+    told = browser.follow(browser.post(f"{path}/unsubscribe", asked="asked_by_phone"))
     assert "no promotional mail" in told
     assert "Stop all promotional mail" not in told
     with parts.db.reading() as session:
@@ -88,30 +139,33 @@ def test_staff_take_somebody_out_who_asked_and_it_holds_at_once(
 
 
 def test_how_somebody_asked_is_part_of_it(browser: Browser, house: House, parts: Parts) -> None:
-    path = f"/staff/people/{house.readers[0]}/unsubscribe"
-    assert browser.post(path, asked="because").status_code == 400
+    path = look(browser, house, 0)
+    assert browser.post(f"{path}/unsubscribe", asked="because").status_code == 400
     with parts.db.reading() as session:
         assert consent.history(session, house.readers[0]) == []
 
 
 def test_staff_pages_offer_no_way_to_a_yes(browser: Browser, house: House) -> None:
-    for number in house.readers:
-        page = browser.get(f"/staff/people/{number}").text
+    for who, number in enumerate(house.readers):
+        page = browser.get(look(browser, house, who)).text
         actions = [part.partition('"')[0] for part in page.split('action="')[1:]]
         assert set(actions) <= {"/staff/sign-out", f"/staff/people/{number}/unsubscribe"}
 
 
 def test_the_ledger_is_for_the_privacy_role(browser: Browser, house: House) -> None:
-    number = house.readers[0]
-    browser.post(f"/staff/people/{number}/unsubscribe", asked="asked_by_letter")
-    assert "as the ledger holds it" not in browser.get(f"/staff/people/{number}").text
+    path = look(browser, house, 0)
+    browser.post(f"{path}/unsubscribe", asked="asked_by_letter")
+    assert "as the ledger holds it" not in browser.get(path).text
     browser.sign_in_as(Role.PRIVACY)
-    page = browser.get(f"/staff/people/{number}").text
+    page = browser.get(look(browser, house, 0)).text
     assert "as the ledger holds it" in page
     assert "withdrawn" in page
 
 
-def test_who_is_unknown_or_erased_has_no_page(browser: Browser, house: House) -> None:
-    assert browser.get("/staff/people/99999").status_code == 404
-    gone = browser.post("/staff/people/99999/unsubscribe", asked="asked_by_email")
+def test_who_is_erased_meanwhile_has_no_page(browser: Browser, house: House, parts: Parts) -> None:
+    path = look(browser, house, 0)
+    with parts.db.transaction() as session:
+        erase_rows(session, house.readers[0])
+    assert browser.get(path).status_code == 404
+    gone = browser.post(f"{path}/unsubscribe", asked="asked_by_email")
     assert gone.status_code == 404
