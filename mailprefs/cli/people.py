@@ -12,7 +12,7 @@ import click
 from rich.progress import TextColumn
 from sqlalchemy.orm import Session
 
-from mailprefs import audit, preferences, recipients, suppressions
+from mailprefs import audit, preferences, recipients, suppressions, times
 from mailprefs.addresses import AddressHasher, normalise
 from mailprefs.cli import console
 from mailprefs.consent import ledger
@@ -186,7 +186,7 @@ def list_suppressions(limit: int, *, as_json: bool) -> None:
             }
             for one in suppressions.listed(session, limit=limit)
         ]
-    rows = [tuple(one.values()) for one in found]
+    rows = [(*list(one.values())[:-1], _at(one["since"])) for one in found]
     console.answer(
         found,
         as_json=as_json,
@@ -277,10 +277,15 @@ def _show_recipient(document: dict[str, Any]) -> None:
         if isinstance(value, dict):
             rows += [(f"{title}: {key}", part or "never asked") for key, part in value.items()]
         elif isinstance(value, list):
-            rows += [(f"{title}: {one['reason']}", f"since {one['since']}") for one in value]
+            rows += [(f"{title}: {one['reason']}", f"since {_at(one['since'])}") for one in value]
         elif value is not None:
             rows.append((title, str(value)))
     console.table("", ["", ""], rows)
+
+
+def _at(instant: object) -> str:
+    """Write an instant of a JSON answer for people."""
+    return times.written(datetime.fromisoformat(str(instant)))
 
 
 def _pair(text: str) -> tuple[str, str]:

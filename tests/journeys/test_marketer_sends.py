@@ -39,7 +39,7 @@ def write(marta: Browser) -> int:
     """Write the newsletter on its page, and look at it; give its number."""
     page = marta.get("/staff/campaigns/new")
     assert page.forms[-1].fields["topic"] == "news", "promotional is what is chosen at first"
-    page = marta.press(page, "store the draft", subject="The first frost", body=BODY)
+    page = marta.press(page, "save the draft", subject="The first frost", body=BODY)
     number = int(page.url.rpartition("/")[2])
     assert "The first frost" in page.html
     return number
