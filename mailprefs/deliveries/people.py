@@ -69,7 +69,7 @@ def read(
     """Ask about everybody in the batch who has no state of their own."""
     whom = Audience(picked.topic_id, picked.message_class, picked.template)
     names = None if picked.template is not None else _names(content)
-    found = Found(fields=",".join(["address", "first_name", "last_name", *(names or ())]))
+    found = Found()
     marks = [_NOT_IN_CALL] * picked.n
     modes = _Modes(picked, content, rules)
     has_more_rules = rules.may_mail is not None or bool(content.required)
@@ -93,11 +93,16 @@ def read(
         if mode is TrackingMode.INDIVIDUAL:
             (found.apple if apple else found.measured).append(delivery_id)
     found.modes = "".join(marks)
-    if names is None:
-        # A single message's own values stand in the record like attributes: by name.
-        given = {name for person in found.people for name in person.attributes}
-        found.fields = ",".join([found.fields, *sorted(given & _asked(content))])
+    found.fields = _fields(found.people, content, names)
     return found
+
+
+def _fields(people: Sequence[Person], content: Content, names: tuple[str, ...] | None) -> str:
+    """Give the names of what goes along; of a single message (None) its own values' names, too."""
+    if names is None:
+        given = {name for person in people for name in person.attributes}
+        names = tuple(sorted(given & _asked(content)))
+    return ",".join(["address", "first_name", "last_name", *names])
 
 
 def _rows(
