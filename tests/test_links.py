@@ -97,6 +97,24 @@ def test_ids_of_64_bit_fit_and_a_url_stays_short(recipient: int, topic: int, del
         assert len(path) <= 76
 
 
+@given(
+    st.lists(st.tuples(st.one_of(st.integers(1, 2**32 - 1), IDS), IDS), max_size=20),
+    st.one_of(st.integers(1, 2**16 - 1), IDS),
+)
+def test_the_links_of_a_batch_are_those_made_one_by_one(
+    pairs: list[tuple[int, int]], topic: int
+) -> None:
+    base = "https://mail.example.com/in"
+    recipients, deliveries = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    assert OURS.open_urls(base, deliveries) == [base + OURS.open_path(one) for one in deliveries]
+    assert OURS.unsubscribe_urls(base, recipients, topic, deliveries) == [
+        base + OURS.unsubscribe_path(recipient, topic, one) for recipient, one in pairs
+    ]
+    assert OURS.preferences_urls(base, recipients, deliveries) == [
+        base + OURS.preferences_path(recipient, one) for recipient, one in pairs
+    ]
+
+
 def test_links_name_no_person_and_open_as_a_format_byte_and_ids() -> None:
     payload = urlsafe_b64decode(TOKENS["unsubscribe"].split(".")[0])
     assert payload == (

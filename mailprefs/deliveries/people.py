@@ -31,6 +31,7 @@ APPLE_DAYS: Final = 60
 _OF_EVERYBODY: Final = frozenset({"first_name", "last_name", "email"})
 _MARKS: Final = {TrackingMode.INDIVIDUAL: "i", TrackingMode.AGGREGATE: "a", TrackingMode.OFF: "o"}
 _NOT_IN_CALL: Final = "-"
+_NOTHING: Final[Mapping[str, str]] = {}
 
 
 class Rules(Protocol):
@@ -71,27 +72,38 @@ def read(
     names = None if picked.template is not None else _names(content)
     found = Found()
     marks = [_NOT_IN_CALL] * picked.n
-    modes = _Modes(picked, content, rules)
+    modes, first_id = _Modes(picked, content, rules), picked.first_id
     has_more_rules = rules.may_mail is not None or bool(content.required)
-    for row in _rows(session, _query(whom, names != ()), picked, now):
-        delivery_id, recipient_id, address, first, last, language, choice, region, apple = row[:9]
-        reason, own = row[9:]
-        if reason is not None:
-            found.skipped[delivery_id] = Skip(reason)
+    # One round for each person of a campaign: rows are unpacked once, and nothing is looked up
+    # twice.
+    for (
+        delivery,
+        recipient,
+        address,
+        first,
+        last,
+        language,
+        choice,
+        region,
+        apple,
+        why,
+        own,
+    ) in _rows(session, _query(whom, names != ()), picked, now):
+        if why is not None:
+            found.skipped[delivery] = Skip(why)
             continue
-        mode, mark = modes[choice, region]
-        attributes = _attributes(own, names) if own else {}
+        mode, mark, is_measured = modes[choice, region]
+        attributes = _attributes(own, names) if own else _NOTHING
         person = Person(
-            recipient_id, address, first or "", last or "", attributes, language or "",
-            delivery_id, mode,
-        )  # fmt: skip
-        if has_more_rules and (why := _why_not_now(person, content, rules)) is not None:
-            found.skipped[delivery_id] = why
+            recipient, address, first or "", last or "", attributes, language or "", delivery, mode
+        )
+        if has_more_rules and (reason := _why_not_now(person, content, rules)) is not None:
+            found.skipped[delivery] = reason
             continue
         found.people.append(person)
-        marks[delivery_id - picked.first_id] = mark
-        if mode is TrackingMode.INDIVIDUAL:
-            (found.apple if apple else found.measured).append(delivery_id)
+        marks[delivery - first_id] = mark
+        if is_measured:
+            (found.apple if apple else found.measured).append(delivery)
     found.modes = "".join(marks)
     found.fields = _fields(found.people, content, names)
     return found
@@ -142,8 +154,11 @@ def _asked(content: Content) -> set[str]:
     return {slot.name for slot in content.slots} | {one.name for one in content.conditionals}
 
 
-class _Modes(dict[tuple[str, str | None], tuple[TrackingMode, str]]):
-    """How far each person may be measured, by choice and region, and its mark; worked out once."""
+class _Modes(dict[tuple[str, str | None], tuple[TrackingMode, str, bool]]):
+    """How far each person may be measured, by choice and region; worked out once.
+
+    With each mode its mark, and whether the person's opens are told from others'.
+    """
 
     def __init__(self, picked: Picked, content: Content, rules: Rules) -> None:
         super().__init__()
@@ -151,7 +166,7 @@ class _Modes(dict[tuple[str, str | None], tuple[TrackingMode, str]]):
         self._picked = picked
         self._unknown = rules.unknown_region_basis
 
-    def __missing__(self, key: tuple[str, str | None]) -> tuple[TrackingMode, str]:
+    def __missing__(self, key: tuple[str, str | None]) -> tuple[TrackingMode, str, bool]:
         mode = TrackingMode.OFF
         if self._measures:
             choice, region = key
@@ -161,7 +176,7 @@ class _Modes(dict[tuple[str, str | None], tuple[TrackingMode, str]]):
                 ceiling=self._picked.tracking,
                 unasked=self._picked.unasked_tracking,
             )
-        self[key] = known = (mode, _MARKS[mode])
+        self[key] = known = (mode, _MARKS[mode], mode is TrackingMode.INDIVIDUAL)
         return known
 
 

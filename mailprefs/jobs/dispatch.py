@@ -5,6 +5,7 @@ in the ledger before the vendor is called. ``Workers`` runs some of them as thre
 killed at any instant, and any number of processes may run them on one database.
 """
 
+import gc
 import logging
 import os
 import socket
@@ -36,6 +37,10 @@ log = logging.getLogger("mailprefs.jobs.dispatch")
 
 POLL: Final = 0.5
 """Seconds between two looks for work while there is none, and the longest sleep while waiting."""
+COLLECTING: Final = (50_000, 20, 20)
+"""After how many new objects Python looks for garbage. A batch makes thousands that live until its
+answer is here; by default (700) they are looked through again and again, which takes a third of the
+time in which the people's parts are made."""
 _STORE_GONE: Final = 2.0
 _SHORTEST_RETRY, _LONGEST_RETRY = 0.2, 5.0
 _MOST_ORIGINS: Final = 64
@@ -257,7 +262,8 @@ class Workers:
             )
 
     def start(self) -> None:
-        """Begin to send."""
+        """Begin to send; from here on this process collects its garbage in larger heaps."""
+        gc.set_threshold(*COLLECTING)
         for thread in self._threads:
             thread.start()
 

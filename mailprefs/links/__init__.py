@@ -90,7 +90,7 @@ class SignInLink(NamedTuple):
 class _Purpose:
     """A signer, and the payload forms that it may carry."""
 
-    __slots__ = ("_exact", "_lengths", "_shapes", "_signer", "token")
+    __slots__ = ("_exact", "_lengths", "_shapes", "_signer", "token", "tokens")
 
     def __init__(self, name: str, shapes: dict[int, Struct], secrets: Sequence[bytes]) -> None:
         self._signer = PurposeSigner(name, secrets)
@@ -98,6 +98,7 @@ class _Purpose:
         self._lengths = tuple(sorted({-(-shape.size * 4 // 3) for shape in shapes.values()}))
         self._exact = frozenset(length + 1 + SIGNATURE_LENGTH for length in self._lengths)
         self.token = self._signer.token
+        self.tokens = self._signer.tokens
 
     def fields(self, text: object) -> tuple[Any, ...]:
         """Give the format byte and the fields of a token, or raise errors.BadToken."""
@@ -161,6 +162,40 @@ class Links:
         except DoesNotFit:
             payload = _PREFERENCES[_WIDE].pack(_WIDE, recipient_id, delivery_id)
         return PREFERENCES_PREFIX + self._preferences.token(payload)
+
+    def open_urls(self, base_url: str, delivery_ids: Sequence[int]) -> list[str]:
+        """Give the URL of ``open_path`` of each delivery, below *base_url*."""
+        payloads = [_OPEN.pack(_DELIVERY, one) for one in delivery_ids]
+        return self._open.tokens(payloads, before=base_url + OPEN_PREFIX, after=OPEN_SUFFIX)
+
+    def unsubscribe_urls(
+        self,
+        base_url: str,
+        recipient_ids: Sequence[int],
+        topic_id: int,
+        delivery_ids: Sequence[int],
+    ) -> list[str]:
+        """Give the URL of ``unsubscribe_path`` of each recipient and delivery."""
+        pack, pairs = _UNSUBSCRIBE[_NARROW].pack, zip(recipient_ids, delivery_ids, strict=True)
+        try:
+            payloads = [pack(_NARROW, recipient, topic_id, one) for recipient, one in pairs]
+        except DoesNotFit:
+            pairs = zip(recipient_ids, delivery_ids, strict=True)
+            paths = [self.unsubscribe_path(recipient, topic_id, one) for recipient, one in pairs]
+            return [base_url + path for path in paths]
+        return self._unsubscribe.tokens(payloads, before=base_url + UNSUBSCRIBE_PREFIX)
+
+    def preferences_urls(
+        self, base_url: str, recipient_ids: Sequence[int], delivery_ids: Sequence[int]
+    ) -> list[str]:
+        """Give the URL of ``preferences_path`` of each recipient and delivery."""
+        pack, pairs = _PREFERENCES[_NARROW].pack, zip(recipient_ids, delivery_ids, strict=True)
+        try:
+            payloads = [pack(_NARROW, recipient, one) for recipient, one in pairs]
+        except DoesNotFit:
+            pairs = zip(recipient_ids, delivery_ids, strict=True)
+            return [base_url + self.preferences_path(recipient, one) for recipient, one in pairs]
+        return self._preferences.tokens(payloads, before=base_url + PREFERENCES_PREFIX)
 
     def sign_in_path(self, nonce: bytes) -> str:
         """Give the path of a staff one-time sign-in; *nonce* is 16 random bytes, stored apart."""

@@ -85,6 +85,33 @@ class PurposeSigner(Signer):
         signature = b2a_base64(mac.digest(), newline=False).translate(_TO_URL)
         return f"{text.decode()}.{signature.decode()}"
 
+    def tokens(self, payloads: Sequence[bytes], *, before: str = "", after: str = "") -> list[str]:
+        """Make the tokens of some payloads of one length, each between two texts.
+
+        The same as ``token`` of each, in half the time.
+        """
+        if not payloads:
+            return []
+        size = len(payloads[0])
+        filling = bytes(-size % 3)
+        # In base64 three bytes are four characters, so each payload, filled up, begins anew.
+        raw = b2a_base64(filling.join(payloads) + filling, newline=False).translate(_TO_URL)
+        width, kept = 4 * (size + len(filling)) // 3, -(-size * 4 // 3)
+        starts = range(0, len(raw), width)
+        copy = self._newest_first[0].copy
+        digests = []
+        for start in starts:
+            mac = copy()
+            mac.update(raw[start : start + kept])
+            digests.append(mac.digest())
+        signed = b2a_base64(b"".join(digests), newline=False).translate(_TO_URL).decode()
+        text = raw.decode()
+        length = SIGNATURE_LENGTH
+        return [
+            f"{before}{text[start : start + kept]}.{signed[at : at + length]}{after}"
+            for start, at in zip(starts, range(0, len(signed), length), strict=True)
+        ]
+
     def payload(self, token: str) -> bytes | None:
         """Give the payload of a token in its exact form, or None if no key of ours signed it."""
         if not token.isascii() or token[-SIGNATURE_LENGTH - 1 : -SIGNATURE_LENGTH] != ".":

@@ -1,14 +1,14 @@
 """personalise(): one person's values for a content; render(): what then arrives in the mailbox.
 
-``personalise`` gives a function that runs once a delivery; all that doesn't depend on the person
-is worked out before. A preview and a test send go through the same two functions with ``inert``
+``personalise`` works out all that doesn't depend on the person; what it gives then runs once for
+each batch. A preview and a test send go through the same two functions with ``inert``
 people: their links are signed for nobody (recipient 0, delivery 0), so whoever presses one changes
 nothing, and they have no pixel, so nothing is counted.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from operator import itemgetter
@@ -82,15 +82,15 @@ class Rendered(NamedTuple):
     headers: Mapping[str, str]
 
 
-def personalise(content: Content, origin: Origin) -> Callable[[Person], Personal]:
-    """Give the function that makes one person's part of a request.
+def personalise(content: Content, origin: Origin) -> "Personaliser":
+    """Give what makes people's parts of a request; all that is the same for everybody is done here.
 
     Values are never empty, never hold the content's mark, a control character or a line break, and
     are cut at ``content.VALUE_BYTES``.
 
     :raises BadInput: if the origin's addresses can't stand in a message.
     """
-    return _Personaliser(content, origin).personal
+    return Personaliser(content, origin)
 
 
 def inert(person: Person) -> Person:
@@ -163,10 +163,11 @@ def check_addresses(base_url: str, from_address: str) -> None:
         raise BadInput("The sender's address has a domain that can't stand in a header.")
 
 
-class _Personaliser:
-    """All that is the same for every person, worked out once."""
+class Personaliser:
+    """What makes people's parts of a request, a batch at a time: one column for each tag."""
 
     def __init__(self, content: Content, origin: Origin) -> None:
+        """Work out all that is the same for everybody; ``personalise`` says what may be raised."""
         _check_origin(origin)
         self._links = origin.links
         self._base = origin.base_url
@@ -187,72 +188,110 @@ class _Personaliser:
         box = origin.unsubscribe_mailbox
         self._mailto = f", <mailto:{box}?subject=u-" if box else ""
 
-    def personal(self, person: Person) -> Personal:
+    def __call__(self, person: Person) -> Personal:
         """Give one person's part of a request."""
-        recipient, delivery, base = person.recipient_id, person.delivery_id, self._base
-        urls = {"preferences_url": base + self._links.preferences_path(recipient, delivery)}
-        headers: dict[str, str] = {}
-        if self._promotional:
-            path = self._links.unsubscribe_path(recipient, self._topic_id, delivery)
-            urls["unsubscribe_url"] = base + path
-            headers = self._headers(path)
-        values = self._values(person, urls)
-        return Personal(person.address, _display_name(person), values, headers, delivery)
+        (personal,) = self.batch([person])
+        return personal
 
-    def _values(self, person: Person, urls: dict[str, str]) -> dict[str, str]:
-        """Give the value of every tag that the bodies hold."""
-        known = self._known(person)
-        values: dict[str, str] = {}
-        plain: list[str] = []
-        shown: list[str] = []
+    def batch(self, people: Sequence[Person]) -> list[Personal]:
+        """Give everybody's part of one request, in order."""
+        if not people:
+            return []
+        recipients, addresses, firsts, lasts, _, _, deliveries, _ = zip(*people, strict=True)
+        base = self._base
+        links = self._links
+        urls = {"preferences_url": links.preferences_urls(base, recipients, deliveries)}
+        headers: Sequence[dict[str, str]] = [{} for _ in people]
+        if self._promotional:
+            leaving = links.unsubscribe_urls(base, recipients, self._topic_id, deliveries)
+            urls["unsubscribe_url"] = leaving
+            headers = self._headers(leaving)
+        columns = self._columns(people, urls)
+        tags = tuple(columns)
+        rows = zip(*columns.values(), strict=True) if tags else [()] * len(people)
+        values = [dict(zip(tags, row, strict=True)) for row in rows]
+        names = map(_display_name, firsts, lasts)
+        return list(map(Personal, addresses, names, values, headers, deliveries))
+
+    def _columns(
+        self, people: Sequence[Person], urls: Mapping[str, list[str]]
+    ) -> dict[str, list[str]]:
+        """Give everybody's value of every tag that the bodies hold."""
+        known = self._known(people)
+        columns: dict[str, list[str]] = {}
+        plain: list[list[str]] = []
+        shown: list[list[str]] = []
         for name, fallback, text_tag, html_tag in self._slots:
             if fallback is None:
-                value = escaped = urls.get(name) or _own_url(person, name)
+                values = escaped = urls.get(name) or [_own_url(person, name) for person in people]
             else:
-                value, escaped = known[name] or fallback
-            plain.append(value)
+                values = [pair[0] if pair else fallback[0] for pair in known[name]]
+                escaped = [pair[1] if pair else fallback[1] for pair in known[name]]
+            plain.append(values)
             shown.append(escaped)
             if text_tag:
-                values[text_tag] = value
+                columns[text_tag] = values
             if html_tag:
-                values[html_tag] = escaped
+                columns[html_tag] = escaped
         for tag, is_html, name, holds, then, otherwise in self._conditionals:
-            branch = then if holds(known[name]) else otherwise
-            values[tag] = branch(shown if is_html else plain)
+            rows = list(zip(*(shown if is_html else plain), strict=True)) or [()] * len(people)
+            columns[tag] = [
+                (then if holds(pair) else otherwise)(row)
+                for pair, row in zip(known[name], rows, strict=True)
+            ]
         if self._pixel_tag:
-            values[self._pixel_tag] = self._pixel_of(person)
-        return values
+            columns[self._pixel_tag] = self._pixels(people)
+        return columns
 
-    def _known(self, person: Person) -> dict[str, tuple[str, str] | None]:
-        """Give what the person has of each field, plain and escaped; None for nothing."""
-        mark, attributes = self._mark, person.attributes
-        known: dict[str, tuple[str, str] | None] = {}
+    def _known(self, people: Sequence[Person]) -> dict[str, list[tuple[str, str] | None]]:
+        """Give what everybody has of each field, plain and escaped; None for nothing."""
+        mark = self._mark
+        known: dict[str, list[tuple[str, str] | None]] = {}
         for name, index in self._names:
-            raw: str | None = person[index] if index >= 0 else attributes.get(name)  # type: ignore[assignment]  # the indexed fields are texts
-            if not raw:
-                known[name] = None
-            elif raw.isalnum() and len(raw) <= _SHORT and mark not in raw:
-                known[name] = (raw, raw)
-            else:
-                value = _clean(raw, mark)
-                known[name] = (value, escape(value)) if value else None
+            raws: Iterable[str | None] = (
+                map(itemgetter(index), people)
+                if index >= 0
+                else (person.attributes.get(name) for person in people)
+            )
+            known[name] = [
+                (raw, raw)
+                if raw and raw.isalnum() and len(raw) <= _SHORT and mark not in raw
+                else _cleaned(raw, mark)
+                for raw in raws
+            ]
         return known
 
-    def _pixel_of(self, person: Person) -> str:
-        if person.mode is TrackingMode.INDIVIDUAL:
-            return _pixel(self._base + self._links.open_path(person.delivery_id))
-        return self._loads if person.mode is TrackingMode.AGGREGATE else " "
+    def _pixels(self, people: Sequence[Person]) -> list[str]:
+        """Give everybody's pixel: one of their own, one for all, or a space."""
+        individual = TrackingMode.INDIVIDUAL
+        one_by_one = [person.delivery_id for person in people if person.mode is individual]
+        urls = iter(self._links.open_urls(self._base, one_by_one))
+        of_others = {TrackingMode.AGGREGATE: self._loads, TrackingMode.OFF: " "}
+        return [
+            _pixel(next(urls)) if person.mode is individual else of_others[person.mode]
+            for person in people
+        ]
 
-    def _headers(self, path: str) -> dict[str, str]:
+    def _headers(self, urls: Sequence[str]) -> list[dict[str, str]]:
         """Give the headers of RFC 8058 and RFC 2919; each one line, as folding breaks DKIM."""
-        where = f"<{self._base}{path}>"
-        if self._mailto:
-            where += f"{self._mailto}{path.rpartition('/')[2]}>"
-        return {
-            "List-Unsubscribe": where,
-            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-            "List-Id": self._list_id,
-        }
+        list_id, mailto = self._list_id, self._mailto
+        where = [f"<{url}>" for url in urls]
+        if mailto:
+            where = [f"<{url}>{mailto}{url.rpartition('/')[2]}>" for url in urls]
+        return [
+            {
+                "List-Unsubscribe": url,
+                "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+                "List-Id": list_id,
+            }
+            for url in where
+        ]
+
+
+def _cleaned(raw: str | None, mark: str) -> tuple[str, str] | None:
+    """Give an unusual value, plain and escaped, once it is fit for a message; None for nothing."""
+    value = _clean(raw, mark) if raw else ""
+    return (value, escape(value)) if value else None
 
 
 def _clean(raw: str, mark: str) -> str:
@@ -337,9 +376,8 @@ def _pixel(url: str) -> str:
     return f'<img src="{url}" width="1" height="1" alt="">'
 
 
-def _display_name(person: Person) -> str | None:
+def _display_name(first: str, last: str) -> str | None:
     """Give the name beside the address; what a vendor can't take in one is for its adapter."""
-    first, last = person.first_name, person.last_name
     if first.isalnum() and last.isalnum() and len(first) + len(last) < _SHORT:
         return f"{first} {last}"
     return _clean(f"{first} {last}", "\0") or None

@@ -8,7 +8,7 @@ plainly in order leaves the fast path and is asked of ``preflight``, so each rul
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from json.encoder import encode_basestring as quote
@@ -22,14 +22,13 @@ from mailprefs.vendor import preflight
 from mailprefs.vendor.message import Mailing, Personal
 from mailprefs.vendor.preflight.addresses import ADDRESS, LONGEST_ADDRESS
 from mailprefs.vendor.preflight.people import personalization as personalization_faults
-from mailprefs.vendor.preflight.rules import LINE_BREAK, MOST_BYTES, MOST_PEOPLE, Fault
+from mailprefs.vendor.preflight.rules import MOST_BYTES, MOST_PEOPLE, Fault
 
 Object = dict[str, Any]
 ONE_CLICK = ("List-Unsubscribe", "List-Unsubscribe-Post")
 
 # The vendor refuses a comma or a semicolon in a recipient's name, and with it the whole request.
 _AWKWARD = re.compile(r"[,;\x00-\x1f\x7f]+")
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 # Switched off in every request, or the vendor rewrites our links and adds its own footer.
 _UNTRACKED: Object = {
     "click_tracking": {"enable": False, "enable_text": False},
@@ -88,21 +87,8 @@ def assemble(mailing: Mailing) -> Assembled:
     assembly.check_shapes()
     if assembly.refused:
         return Assembled(b"", assembly.refused)
-    try:
-        parts[0] = f'{_dumps(root)[:-1]},"personalizations":[{parts[0]}'
-        parts[-1] += "]}"
-        content = ",".join(parts).encode()
-    except UnicodeEncodeError:
-        return Assembled(b"", dict(_halved(parts)))
-    return Assembled(content, {})
-
-
-def _halved(parts: list[str]) -> Iterator[tuple[int, Fault]]:
-    """Find whose values hold half of a character, which no UTF-8 can."""
-    for position, part in enumerate(parts):
-        if _HALF_CHARACTER.search(part):
-            fault = Fault(("personalizations", position), "a value holds half of a character.")
-            yield position, fault
+    before = f'{_dumps(root)[:-1]},"personalizations":['.encode()
+    return Assembled(b"".join((before, b",".join(parts), b"]}")), {})
 
 
 def _root(mailing: Mailing) -> Object:
@@ -174,29 +160,33 @@ class _Shape:
         self._pattern = _pattern(mailing, person)
         self._subject_tags = [tag for tag in person.substitutions if tag in mailing.subject]
 
-    def fill(self, person: Personal) -> str:
+    def fill(self, person: Personal) -> bytes:
         """Give the person's JSON, or nothing where the person must be looked at more closely."""
         address, name, substitutions, headers, delivery_id = person
-        own = (*substitutions.values(), *headers.values())
-        joined = "".join(own)
+        given = (address, name) if name else (address,)
+        values = (*given, *substitutions.values(), *headers.values())
         if (
-            "" in own
-            or (("\n" in joined or "\r" in joined or "\0" in joined) and self._breaks(person))
+            "" in values
+            or self._breaks(substitutions, headers)
             or (name and ("," in name or ";" in name or not name.isprintable()))
             or len(address) > LONGEST_ADDRESS
             or not ADDRESS.fullmatch(address)
         ):
-            return ""
-        values = (address, name, *own) if name else (address, *own)
+            return b""
         part = self._pattern % (*map(quote, values), delivery_id)
-        # A character takes at most four bytes, so a short part can't be too heavy.
-        heaviest = len(part) if part.isascii() else 4 * len(part)
-        return part if heaviest <= MOST_BYTES else ""
+        try:
+            # Alone: put together first, one wide character would make all the others wide.
+            encoded = part.encode()
+        except UnicodeEncodeError:
+            return b""
+        return encoded if len(encoded) <= MOST_BYTES else b""
 
-    def _breaks(self, person: Personal) -> bool:
+    def _breaks(self, substitutions: Mapping[str, str], headers: Mapping[str, str]) -> bool:
         """Tell whether a break stands where a line must stay one line: a header, the subject."""
-        in_subject = [person.substitutions[tag] for tag in self._subject_tags]
-        return bool(LINE_BREAK.search("".join((*person.headers.values(), *in_subject))))
+        lines = "".join(headers.values())
+        if self._subject_tags:
+            lines += "".join([substitutions[tag] for tag in self._subject_tags])
+        return "\n" in lines or "\r" in lines or "\0" in lines
 
 
 def _pattern(mailing: Mailing, person: Personal) -> str:
@@ -236,6 +226,22 @@ def _check_list_headers(message_class: MessageClass, person: Personal) -> None:
         )
 
 
+def _repeated(people: Sequence[Personal]) -> Iterator[tuple[int, Fault]]:
+    """Find who stands in the request for the second time, however the address is written."""
+    addresses = [person.address for person in people]
+    if not "".join(addresses).isascii():
+        addresses = list(map(_ascii, addresses))
+    lowered = list(map(str.lower, addresses))
+    if len(set(lowered)) == len(people):
+        return
+    seen: set[str] = set()
+    for position, address in enumerate(lowered):
+        if address in seen:
+            place = ("personalizations", position, "to", 0, "email")
+            yield position, Fault(place, "this recipient stands there twice.")
+        seen.add(address)
+
+
 class _Assembly:
     """One pass over the people of a mailing."""
 
@@ -245,22 +251,17 @@ class _Assembly:
         self._root = root
         self._shapes: dict[tuple[object, ...], _Shape] = {}
 
-    def parts(self) -> Iterator[str]:
+    def parts(self) -> Iterator[bytes]:
         """Give each person's JSON in order; those who can't stand there are put in ``refused``."""
-        seen: set[str] = set()
-        shapes = self._shapes
+        self.refused.update(_repeated(self._mailing.people))
+        shapes, refused = self._shapes, self.refused
         for position, person in enumerate(self._mailing.people):
-            address = person.address if person.address.isascii() else _ascii(person.address)
-            lowered = address.lower()
-            if lowered in seen:
-                place = ("personalizations", position, "to", 0, "email")
-                self.refused[position] = Fault(place, "this recipient stands there twice.")
-                continue
-            seen.add(lowered)
             names = (*person.substitutions, None, *person.headers, bool(person.name))
             shape = shapes.get(names)
             if shape is None:
                 shape = shapes[names] = _Shape(self._mailing, person)
+            if position in refused:
+                continue
             part = shape.fill(person) or self._looked_at(position, person)
             if part:
                 shape.exemplar = shape.exemplar or person
@@ -279,15 +280,19 @@ class _Assembly:
             for fault in personalization_faults(self._root, part, place, datetime.now(UTC)):
                 raise errors.Preflight(fault.sentence)
 
-    def _looked_at(self, position: int, person: Personal) -> str:
+    def _looked_at(self, position: int, person: Personal) -> bytes:
         """Give the JSON of a person who is unusual but in order, or put the reason down."""
         place = ("personalizations", position)
         part = _personalization(self._mailing, person)
         now = datetime.now(UTC)
         for fault in personalization_faults(self._root, part, place, now):
             self.refused[position] = fault
-            return ""
-        return _dumps(part)
+            return b""
+        try:
+            return _dumps(part).encode()
+        except UnicodeEncodeError:
+            self.refused[position] = Fault(place, "a value holds half of a character.")
+            return b""
 
 
 def _dumps(part: Object) -> str:
