@@ -61,7 +61,7 @@ def list_senders(*, as_json: bool) -> None:
 def set_sender(message_class: str, acting_as: str | None, **changes: str | None) -> None:
     """Change the first sender of a class.
 
-    A campaign under way keeps the postal address that it shows; a draft has to be saved again.
+    Refused while a campaign of its is on its way; a draft has to be saved again to show it.
     """
     given = {field: value for field, value in changes.items() if value is not None}
     if not given:
