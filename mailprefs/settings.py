@@ -27,6 +27,7 @@ PREFIX = "MAILPREFS_"
 _PACKAGE = Path(__file__).resolve().parent
 _NEAR = 0.75
 """How much alike two names are, from 0 to 1, before one is taken for a slip of the other."""
+_OF_THE_TESTS = f"{PREFIX}TESTS_"
 
 log = logging.getLogger(__name__)
 
@@ -213,15 +214,14 @@ def _strange(names: Iterable[str]) -> str:
     found = []
     for name in sorted(names):
         upper = name.upper()
-        if upper.startswith(PREFIX) and upper not in known:
+        is_ours = upper.startswith(PREFIX) and not upper.startswith(_OF_THE_TESTS)
+        if is_ours and upper not in known:
             near = get_close_matches(upper, known, n=1, cutoff=_NEAR)
             found.append(f"{name} (did you mean {near[0]}?)" if near else name)
     if not found:
         return ""
-    what = "which is no setting" if len(found) == 1 else "which are no settings"
-    return (
-        f"{', '.join(found)}, {what} and changes nothing; docs/settings.md lists those there are."
-    )
+    what = "is no setting and changes" if len(found) == 1 else "are no settings and change"
+    return f"{', '.join(found)}, which {what} nothing; docs/settings.md lists those there are."
 
 
 def _sentences(error: ValidationError) -> str:
