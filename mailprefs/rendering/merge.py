@@ -310,7 +310,7 @@ class _Reader:
         everything = {*known.links, *known.constants, *NAMES_OF_EVERYBODY}
         if known.attributes is None or name in everything or name in known.attributes:
             return
-        near = get_close_matches(name, sorted({*everything, *known.attributes}), n=1)
+        near = get_close_matches(name, sorted({*everything, *known.attributes}), n=1, cutoff=0.7)
         hint = f"did you mean {near[0]}?" if near else "import it first, or take the tag out."
         fields = ", ".join((*NAMES_OF_EVERYBODY, *sorted(known.attributes)))
         raise self._wrong(at, f"nobody has a field {name}; {hint} There are: {fields}.")

@@ -4,7 +4,7 @@ from mailprefs.errors import BadTemplate
 from mailprefs.rendering.merge import Kind, Question, Reading, Vocabulary
 
 WORDS = Vocabulary(
-    constants={"sender_name": "Fernweh"},
+    constants={"sender_name": "Fernweh", "topic_name": "News"},
     links=("preferences_url", "unsubscribe_url"),
     refused={"pixel": "it is placed by mailprefs."},
     attributes=("plan", "city"),
@@ -85,6 +85,7 @@ def test_a_block_asks_whether_a_field_is_there_or_what_it_is(
         ('{{ plan | "' + "x" * 41 + '" }}', "41 characters"),
         ("{{ plam }}", "did you mean plan?"),
         ("{{ shoe_size }}", "nobody has a field shoe_size"),
+        ("{{ nickname }}", "nickname; import it first, or take the tag out. There are: first_name"),
         ("{{ shoe_size }}", "There are: first_name, last_name, email, city, plan."),
         ("{{ if }}", "a word of the merge language"),
         ("{{ pixel }}", "it is placed by mailprefs"),
