@@ -74,21 +74,8 @@ def read(
     marks = [_NOT_IN_CALL] * picked.n
     modes, first_id = _Modes(picked, content, rules), picked.first_id
     has_more_rules = rules.may_mail is not None or bool(content.required)
-    # One round for each person of a campaign: rows are unpacked once, and nothing is looked up
-    # twice.
-    for (
-        delivery,
-        recipient,
-        address,
-        first,
-        last,
-        language,
-        choice,
-        region,
-        apple,
-        why,
-        own,
-    ) in _rows(session, _query(whom, names != ()), picked, now):
+    for row in _rows(session, _query(whom, names != ()), picked, now):
+        delivery, recipient, address, first, last, language, choice, region, apple, why, own = row
         if why is not None:
             found.skipped[delivery] = Skip(why)
             continue

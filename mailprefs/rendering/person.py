@@ -17,21 +17,18 @@ from typing import Final, NamedTuple
 from mailprefs.errors import BadInput
 from mailprefs.links import Links
 from mailprefs.policy import TrackingMode
-from mailprefs.rendering.content import VALUE_BYTES, Content
+from mailprefs.rendering.content import Content
 from mailprefs.rendering.merge import Question
 from mailprefs.rendering.parts import Conditional, Pieces, Slot
+from mailprefs.rendering.values import SHORT, clean, cleaned
 from mailprefs.vendor.message import Mailing, Personal
 
 NESTED: Final = 4
 """How deep the vendor replaces tags that stand in values."""
 
-# Six bytes is the most that a character becomes when it is escaped, so these always fit.
-_SHORT = VALUE_BYTES // 6
 _OWN = {"first_name": 2, "last_name": 3, "email": 1}
 _BASE_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9._~/-]*)?")
 _OWN_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$()*+,;=%&-]{1,180}")
-# Characters that embed, override or isolate a direction; in a name they'd turn the rest of a line.
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _ATOMS = re.compile(r"[A-Za-z0-9 ]+")
 _DOMAIN = re.compile(r"[A-Za-z0-9.-]+")
 
@@ -100,7 +97,7 @@ def inert(person: Person) -> Person:
 
 def missing(content: Content, person: Person) -> tuple[str, ...]:
     """List the required fields that *person* doesn't have, by name."""
-    return tuple(name for name in content.required if not _clean(_raw(person, name), content.mark))
+    return tuple(name for name in content.required if not clean(_raw(person, name), content.mark))
 
 
 def render(content: Content, personal: Personal) -> Rendered:
@@ -255,8 +252,8 @@ class Personaliser:
             )
             known[name] = [
                 (raw, raw)
-                if raw and raw.isalnum() and len(raw) <= _SHORT and mark not in raw
-                else _cleaned(raw, mark)
+                if raw and raw.isalnum() and len(raw) <= SHORT and mark not in raw
+                else cleaned(raw, mark)
                 for raw in raws
             ]
         return known
@@ -286,45 +283,6 @@ class Personaliser:
             }
             for url in where
         ]
-
-
-def _cleaned(raw: str | None, mark: str) -> tuple[str, str] | None:
-    """Give an unusual value, plain and escaped, once it is fit for a message; None for nothing."""
-    value = _clean(raw, mark) if raw else ""
-    return (value, escape(value)) if value else None
-
-
-def _clean(raw: str, mark: str) -> str:
-    """Give a person's value fit for every part: one line, no control characters, no mark."""
-    value = raw.strip()
-    if len(value) <= _SHORT and value.isprintable() and mark not in value:
-        return value
-    value = "".join(map(_harmless, value))
-    value = " ".join(value.split())
-    while mark in value:
-        value = value.replace(mark, "")
-    return _cut(value)
-
-
-def _harmless(character: str) -> str:
-    """Give a space for what breaks a line, nothing for what can't be sent or turns text around."""
-    category = unicodedata.category(character)
-    if category in {"Cc", "Zl", "Zp"}:
-        return " "
-    return "" if category == "Cs" or character in _TURNING else character
-
-
-def _cut(value: str) -> str:
-    """Shorten a value whose escaped bytes are too many, and show that by an ellipsis."""
-    if len(escape(value[: VALUE_BYTES + 1]).encode()) <= VALUE_BYTES:
-        return value
-    kept, room = 0, VALUE_BYTES - len("…".encode())
-    for character in value:
-        room -= len(escape(character).encode())
-        if room < 0:
-            break
-        kept += 1
-    return value[:kept].rstrip() + "…"
 
 
 def _raw(person: Person, name: str) -> str:
@@ -378,9 +336,9 @@ def _pixel(url: str) -> str:
 
 def _display_name(first: str, last: str) -> str | None:
     """Give the name beside the address; what a vendor can't take in one is for its adapter."""
-    if first.isalnum() and last.isalnum() and len(first) + len(last) < _SHORT:
+    if first.isalnum() and last.isalnum() and len(first) + len(last) < SHORT:
         return f"{first} {last}"
-    return _clean(f"{first} {last}", "\0") or None
+    return clean(f"{first} {last}", "\0") or None
 
 
 def _list_id(origin: Origin) -> str:
