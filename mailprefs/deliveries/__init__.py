@@ -2,7 +2,8 @@
 
 ``numbers``  delivery ids and what they are made of
 ``freeze``   the audience becomes deliveries, and these become batches
-``pace``     the limiter, the common wait and the stop that all workers obey
+``limits``   how many recipients may go: the limiter that all workers share
+``pace``     the common wait and the stop that all workers obey
 ``claim``    one batch is taken, with everything that its request needs
 ``outcome``  what one request came to
 ``cancel``   what is not handed over never will be

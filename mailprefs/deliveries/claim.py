@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from mailprefs.deliveries import hold, measure, pace, people, pick
+from mailprefs.deliveries import hold, limits, measure, pace, people, pick
 from mailprefs.deliveries.contents import Contents
 from mailprefs.deliveries.pace import Wait
 from mailprefs.deliveries.pick import Picked
@@ -101,15 +101,18 @@ def claim(
     :raises BrokenBatch: for anything but a failing database, once a batch was picked; the
         transaction must end without a commit.
     """
-    turn = pace.turn(session, rate=terms.rate, batch_size=terms.batch_size)
+    turn = pace.turn(session)
     if isinstance(turn, Wait):
         return turn
+    room = limits.room(session, turn.at, rate=terms.rate, batch_size=terms.batch_size)
+    if isinstance(room, Wait):
+        return room
     picked = pick.first(session)
     if picked is None:
         return None
     with _naming(picked):
-        if turn.most is not None and picked.open > turn.most:
-            picked = pick.split(session, picked, turn.most)
+        if room is not None and picked.open > room:
+            picked = pick.split(session, picked, room)
         content = contents.get(session, picked.content_id)
         found = people.read(session, picked, content, terms, now=now)
         if not found.people:
@@ -118,7 +121,7 @@ def claim(
         hand_over_id = hold.take(session, picked, found, terms, at=turn.at)
         if picked.is_measurable:
             measure.add(session, picked.campaign_id, found)
-        pace.take(session, turn.at, len(found.people), rate=terms.rate)
+        limits.take(session, turn.at, len(found.people), rate=terms.rate)
         held = Held(
             hand_over_id, picked.id, picked.campaign_id, picked.first_id, picked.last_id, turn.at
         )

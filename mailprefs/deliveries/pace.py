@@ -1,8 +1,7 @@
-"""What all workers obey before a claim: the limiter, the common wait, and the stop.
+"""What all workers obey before a claim: the common wait and the stop.
 
-One row, in the claim's own transaction. The limiter is a GCRA (a leaky bucket kept as one instant,
-the *theoretical arrival time*): it counts recipients, and a rate below the batch size makes smaller
-claims, so that the rate holds second by second. All instants are the database's.
+One row, read in the claim's own transaction. All instants are the database's. How many recipients
+may go is said in ``limits``.
 """
 
 import secrets
@@ -18,7 +17,6 @@ from mailprefs.schema.deliveries import VendorPace
 
 _TABLE: Final[Table] = VendorPace.metadata.tables[VendorPace.__tablename__]
 _COLUMNS: Final = (
-    _TABLE.c.next_turn_at,
     _TABLE.c.wait_until,
     _TABLE.c.waits,
     _TABLE.c.stopped_at,
@@ -38,13 +36,12 @@ _LONGEST_REASON: Final = 1_000
 
 
 class Turn(NamedTuple):
-    """A claim may be made: at which instant, and of how many recipients at most (None: any).
+    """A claim may be made, at which instant.
 
     *waits* is how many answers in a row asked to wait; an accepted request sets it back.
     """
 
     at: datetime
-    most: int | None
     waits: int
 
 
@@ -67,7 +64,6 @@ class Pace(NamedTuple):
 class _Row(NamedTuple):
     """The one row, and the database's time when it was read."""
 
-    next_turn_at: datetime
     wait_until: datetime | None
     waits: int
     stopped_at: datetime | None
@@ -75,27 +71,14 @@ class _Row(NamedTuple):
     at: datetime
 
 
-def turn(session: Session, *, rate: float, batch_size: int) -> Turn | Wait:
-    """Ask whether a claim may be made now, at *rate* recipients a second (0: no limit).
-
-    With a limit the row stays locked to the end of the transaction, so that ``take`` is exact.
-    """
-    row = _row(session, lock=bool(rate))
+def turn(session: Session) -> Turn | Wait:
+    """Ask whether a claim may be made now, as far as the vendor is concerned."""
+    row = _row(session, lock=False)
     if row.stopped_at is not None:
         return Wait(LONGEST_WAIT, row.stopped_reason)
-    open_from = [row.next_turn_at] if rate else []
-    open_from += [row.wait_until] if row.wait_until else []
-    latest = max(open_from, default=row.at)
-    if latest > row.at:
-        return Wait((latest - row.at).total_seconds())
-    most = max(1, min(batch_size, int(rate))) if rate else None
-    return Turn(row.at, most, row.waits)
-
-
-def take(session: Session, at: datetime, recipients: int, *, rate: float) -> None:
-    """Write down that *recipients* were claimed at *at*: the next turn is that much later."""
-    if rate and recipients:
-        _change(session, next_turn_at=at + timedelta(seconds=recipients / rate))
+    if row.wait_until is not None and row.wait_until > row.at:
+        return Wait((row.wait_until - row.at).total_seconds())
+    return Turn(row.at, row.waits)
 
 
 def wait_for_all(session: Session, *, seconds: float | None = None) -> float:
@@ -137,7 +120,7 @@ def start(session: Session) -> None:
 def show(session: Session) -> Pace:
     """Tell how the sending stands."""
     row = session.execute(select(*_COLUMNS)).one_or_none()
-    return Pace(*row[1:]) if row else Pace(None, 0, None, None)
+    return Pace(*row) if row else Pace(None, 0, None, None)
 
 
 def _row(session: Session, *, lock: bool) -> _Row:

@@ -338,7 +338,7 @@ def test_stopped_sending_says_why_and_goes_on_when_told(people: Shell) -> None:
     assert people.do("sending", "show") == "Mail may go out."
     db = people.db
     with db.transaction() as session:
-        pace.turn(session, rate=0, batch_size=1)
+        pace.turn(session)
         pace.wait_for_all(session, seconds=100)
     assert "wait until" in people.do("sending", "show")
     with db.transaction() as session:

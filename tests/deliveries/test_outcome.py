@@ -166,7 +166,7 @@ def test_without_a_word_from_the_vendor_the_wait_grows(db: Database, campaign_id
 
 def test_days_of_refusals_make_no_wait_that_cannot_be_reckoned(db: Database) -> None:
     with db.transaction() as session:
-        pace.turn(session, rate=0, batch_size=1)
+        pace.turn(session)
         session.execute(update(VendorPace).values(waits=5_000))
         assert pace.LONGEST_WAIT <= pace.wait_for_all(session) <= pace.LONGEST_WAIT * 1.25
 
