@@ -151,6 +151,7 @@ class HandOver(Base):
         Index("ix_hand_overs_batch_id", "batch_id"),
         Index("ix_hand_overs_campaign_id", "campaign_id"),
         Index("ix_hand_overs_message_id", "message_id"),
+        Index("ix_hand_overs_claimed_at", "claimed_at"),
         {"sqlite_autoincrement": True},
     )
 

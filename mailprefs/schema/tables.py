@@ -1,6 +1,7 @@
 """All tables together: importing this module makes ``metadata`` whole."""
 
 from mailprefs.schema import (
+    alarms,
     campaigns,
     choices,
     deliveries,
@@ -13,4 +14,4 @@ from mailprefs.schema import (
 from mailprefs.schema.base import Base
 
 metadata = Base.metadata
-GROUPS = (people, choices, staff, campaigns, deliveries, events, opens, imports)
+GROUPS = (people, choices, staff, campaigns, deliveries, events, opens, imports, alarms)

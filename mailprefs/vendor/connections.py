@@ -66,9 +66,15 @@ class Connection:
         :raises NotConnected: if the other side can't have read the whole request.
         :raises Unclear: if it may have.
         """
+        return self.ask("POST", path, content, headers)
+
+    def ask(
+        self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]
+    ) -> Reply:
+        """Make one request of any method, once, and give the answer; raises as ``post`` does."""
         line = self._take() or self._open()
         try:
-            line.request("POST", path, body=content, headers=dict(headers))
+            line.request(method, path, body=content, headers=dict(headers))
         except OSError as failure:
             reply = _early_answer(line)
             line.close()
