@@ -37,6 +37,14 @@ class BatchState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Decision(StrEnum):
+    """What was done about a hand-over of which nobody knows whether it was accepted."""
+
+    AGAIN = "again_by_itself"
+    RESENT = "resent"
+    ACCEPTED = "taken_as_accepted"
+
+
 class Delivery(Base):
     """One campaign x one recipient; insert-only but for its own state and erasure.
 
@@ -122,6 +130,12 @@ class Batch(Base):
             postgresql_where=text("state = 'unknown'"),
         ),
         Index("ix_batches_campaign_id_first_id", "campaign_id", "first_id"),
+        Index(
+            "ix_batches_after_id",
+            "after_id",
+            sqlite_where=text("after_id IS NOT NULL"),
+            postgresql_where=text("after_id IS NOT NULL"),
+        ),
         CheckConstraint("own BETWEEN 0 AND n", name="own"),
         {"sqlite_autoincrement": True},
     )
@@ -141,6 +155,8 @@ class Batch(Base):
     hand_over_id: Mapped[int | None] = column(BigId)
     owner: Mapped[str | None] = column(String(64))
     lease_until: Mapped[datetime | None] = column(UtcDateTime)
+    # The unclear hand-over that these people are claimed again after: they may get a second copy.
+    after_id: Mapped[int | None] = column(BigId)
 
 
 class HandOver(Base):
@@ -151,6 +167,19 @@ class HandOver(Base):
         Index("ix_hand_overs_batch_id", "batch_id"),
         Index("ix_hand_overs_campaign_id", "campaign_id"),
         Index("ix_hand_overs_message_id", "message_id"),
+        Index(
+            "ix_hand_overs_heard",
+            "id",
+            sqlite_where=text("heard_at IS NOT NULL"),
+            postgresql_where=text("heard_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_hand_overs_after_id",
+            "campaign_id",
+            "after_id",
+            sqlite_where=text("after_id IS NOT NULL"),
+            postgresql_where=text("after_id IS NOT NULL"),
+        ),
         Index("ix_hand_overs_claimed_at", "claimed_at"),
         {"sqlite_autoincrement": True},
     )
@@ -174,10 +203,17 @@ class HandOver(Base):
     status: Mapped[int | None] = column(SmallInteger)
     message_id: Mapped[str | None] = column(String(128))
     reason: Mapped[str | None] = column(Text)
+    # The earlier, unclear hand-over of the same people: this one may be their second copy.
+    after_id: Mapped[int | None] = column(BigId)
+    # When the first event of one of its deliveries came: proof that the vendor accepted all of it.
+    heard_at: Mapped[datetime | None] = column(UtcDateTime)
+    # What was decided when nobody knew whether it was accepted, and when.
+    decision: Mapped[Decision | None] = column(words(Decision))
+    decided_at: Mapped[datetime | None] = column(UtcDateTime)
 
 
 class VendorPace(Base):
-    """What all workers obey before a claim: the limiter, the common wait, and the stop."""
+    """What all workers obey before a claim: limiter, common wait, stop and breaker."""
 
     __tablename__ = "vendor_pace"
     __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
@@ -189,3 +225,10 @@ class VendorPace(Base):
     waits: Mapped[int] = column(Integer)
     stopped_at: Mapped[datetime | None] = column(UtcDateTime)
     stopped_reason: Mapped[str | None] = column(Text)
+    # The breaker: unclear answers in a row, and since when nothing but probes is claimed.
+    unclear: Mapped[int] = column(Integer, server_default=text("0"))
+    opened_at: Mapped[datetime | None] = column(UtcDateTime)
+    # No probe begins before; the hand-over of the one that is under way, and how many there were.
+    probe_at: Mapped[datetime | None] = column(UtcDateTime)
+    probing_id: Mapped[int | None] = column(BigId)
+    probes: Mapped[int] = column(Integer, server_default=text("0"))
