@@ -21,7 +21,10 @@ _NEW: Final = (0, _APPLE)
 """The bits of a message of which nothing is known but how its reader's mail is loaded."""
 _MEASURED: Final[Table] = Measured.metadata.tables[Measured.__tablename__]
 # Through the driver: a campaign has one row for each person who may be measured.
-_INSERT_SQLITE: Final = "INSERT OR IGNORE INTO measured (delivery_id, bits) VALUES (?, ?)"
+# One statement for all, because between two of them another thread may take the interpreter.
+_INSERT_SQLITE: Final = (
+    "INSERT OR IGNORE INTO measured (delivery_id, bits) SELECT value, ? FROM json_each(?)"
+)
 _INSERT_POSTGRESQL: Final = (
     "INSERT INTO measured (delivery_id, bits) SELECT unnest(%s::bigint[]), %s"
     " ON CONFLICT DO NOTHING"
@@ -55,8 +58,7 @@ def _insert(session: Session, ids: Sequence[int], bits: int) -> int:
         return 0
     connection = session.connection()
     if dialects.is_sqlite(session):
-        rows = [(delivery_id, bits) for delivery_id in ids]
-        return connection.exec_driver_sql(_INSERT_SQLITE, rows).rowcount
+        return connection.exec_driver_sql(_INSERT_SQLITE, (bits, str(list(ids)))).rowcount
     return connection.exec_driver_sql(_INSERT_POSTGRESQL, (list(ids), bits)).rowcount
 
 

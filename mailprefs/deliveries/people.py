@@ -5,13 +5,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Date, Select, String, bindparam, null, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Select,
+    String,
+    bindparam,
+    func,
+    null,
+    select,
+    type_coerce,
+)
 from sqlalchemy.orm import Session
 
 from mailprefs import audience
 from mailprefs.audience import Audience
+from mailprefs.db import dialects
 from mailprefs.deliveries.pick import Picked
 from mailprefs.policy import (
     Choice,
@@ -74,7 +86,7 @@ def read(
     marks = [_NOT_IN_CALL] * picked.n
     modes, first_id = _Modes(picked, content, rules), picked.first_id
     has_more_rules = rules.may_mail is not None or bool(content.required)
-    for row in _rows(session, _query(whom, names != ()), picked, now):
+    for row in _rows(session, whom, picked, now, with_own=names != ()):
         delivery, recipient, address, first, last, language, choice, region, apple, why, own = row
         if why is not None:
             found.skipped[delivery] = Skip(why)
@@ -105,13 +117,21 @@ def _fields(people: Sequence[Person], content: Content, names: tuple[str, ...] |
 
 
 def _rows(
-    session: Session, query: Select[Any], picked: Picked, now: datetime
-) -> Sequence[tuple[Any, ...]]:
-    """Run the last check; give the driver's own tuples, as a campaign has one for each person."""
+    session: Session, whom: Audience, picked: Picked, now: datetime, *, with_own: bool
+) -> Sequence[Sequence[Any]]:
+    """Run the last check; give the driver's own rows, as a campaign has one for each person.
+
+    SQLite gives them as one text: its driver lets other threads have the interpreter after each
+    row, and each time may wait for it, with the gate held, for as long as those please to run.
+    """
     since = (now - timedelta(days=APPLE_DAYS)).date()
     values = {"first": picked.first_id, "last": picked.last_id, "apple_since": since}
-    rows: Sequence[tuple[Any, ...]] = session.connection().execute(query, values).cursor.fetchall()
-    return rows
+    is_sqlite = dialects.is_sqlite(session)
+    result = session.connection().execute(_query(whom, with_own, is_sqlite), values)
+    if not is_sqlite:
+        rows: Sequence[Sequence[Any]] = result.cursor.fetchall()
+        return rows
+    return sorted(json.loads(result.scalar_one()), key=itemgetter(0))
 
 
 def _attributes(own: object, names: tuple[str, ...] | None) -> dict[str, str]:
@@ -168,32 +188,36 @@ class _Modes(dict[tuple[str, str | None], tuple[TrackingMode, str, bool]]):
 
 
 @lru_cache(maxsize=64)
-def _query(whom: Audience, with_own: bool) -> Select[Any]:  # noqa: FBT001 - a key of the cache
+def _query(whom: Audience, with_own: bool, is_sqlite: bool) -> Select[Any]:  # noqa: FBT001 - keys of the cache
     """Give the last check of one audience: its rule, over the deliveries of a batch."""
+    columns: list[ColumnElement[Any]] = [
+        Delivery.id.expression,
+        Delivery.recipient_id.expression,
+        Recipient.address.expression,
+        Recipient.first_name.expression,
+        Recipient.last_name.expression,
+        Recipient.language.expression,
+        type_coerce(Recipient.open_tracking, String),
+        Recipient.region.expression,
+        Recipient.apple_seen_on >= bindparam("apple_since", type_=Date),
+        audience.reason(whom).label("reason"),
+        _own(whom) if with_own else null(),
+    ]
+    rows = [func.json_group_array(func.json_array(*columns))] if is_sqlite else columns
     query = (
-        select(
-            Delivery.id,
-            Delivery.recipient_id,
-            Recipient.address,
-            Recipient.first_name,
-            Recipient.last_name,
-            Recipient.language,
-            type_coerce(Recipient.open_tracking, String),
-            Recipient.region,
-            Recipient.apple_seen_on >= bindparam("apple_since", type_=Date),
-            audience.reason(whom).label("reason"),
-        )
+        select(*rows)
         .select_from(Delivery)
         .outerjoin(Recipient, Recipient.id == Delivery.recipient_id)
         .where(Delivery.id.between(bindparam("first"), bindparam("last")))
         .where(Delivery.own_state.is_(None))
-        .order_by(Delivery.id)
     )
     if whom.needs_subscription:
         query = query.outerjoin(Subscription, audience.subscribed_to(whom))
-    if not with_own:
-        return query.add_columns(null())
     if whom.template is not None:
         query = query.outerjoin(SingleValues, SingleValues.delivery_id == Delivery.id)
-        return query.add_columns(SingleValues.values)
-    return query.add_columns(Recipient.attributes)
+    return query if is_sqlite else query.order_by(Delivery.id)
+
+
+def _own(whom: Audience) -> ColumnElement[Any]:
+    """Give the column of a person's own values: those of a single message, or the attributes."""
+    return (SingleValues.values if whom.template is not None else Recipient.attributes).expression
