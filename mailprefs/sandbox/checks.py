@@ -6,7 +6,7 @@ from flask import Blueprint, Response, abort, jsonify, request
 
 from mailprefs import errors
 from mailprefs.sandbox import moods, parts
-from mailprefs.sandbox.mailbox import Search
+from mailprefs.sandbox.records import Search
 
 bp = Blueprint("checks", __name__, url_prefix="/sandbox")
 
@@ -56,6 +56,18 @@ def requests() -> Response:
     found = mailbox.requests(after=_number("after", 0), limit=limit)
     last = found[-1].id if found else _number("after", 0)
     return jsonify(requests=found, last=last, accepted=mailbox.accepted())
+
+
+@bp.get("/carried")
+def carried() -> Response:
+    """List every accepted recipient: delivery, attempt, and from when to when its request was here.
+
+    Query: ``after`` (a message's id), ``limit`` (at most 1,000); ``last`` is the next ``after``.
+    """
+    limit = min(_number("limit", MOST_AT_ONCE), MOST_AT_ONCE)
+    found = parts.here().mailbox.carried(after=_number("after", 0), limit=limit)
+    last = found[-1].id if found else _number("after", 0)
+    return jsonify(carried=[one._asdict() for one in found], last=last)
 
 
 @bp.get("/mood")

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mailprefs import errors
-from mailprefs.sandbox.mailbox import Copy
+from mailprefs.sandbox.records import Copy
 
 LARGEST_BATCH = 768_000
 """Bytes of one post, as the vendor's."""

@@ -7,13 +7,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from mailprefs.sandbox import parts
-from mailprefs.sandbox.mailbox import Received
 from mailprefs.sandbox.moods import ACCEPTING, Kind, Mood
+from mailprefs.sandbox.records import Received
 from mailprefs.vendor.preflight.people import emails
 from mailprefs.vendor.preflight.request import MOST_REQUEST_BYTES, faults
 
@@ -21,6 +22,10 @@ bp = Blueprint("mail_send", __name__)
 
 DROP = "mailprefs.sandbox.drop"
 """Set in the WSGI environment where the server must close the connection without an answer."""
+BEGAN = "mailprefs.sandbox.began"
+"""In the WSGI environment: when the request's first bytes were here."""
+ENDED = "mailprefs.sandbox.ended"
+"""In the WSGI environment: what the server calls with the instant at which it had answered."""
 
 _INVALID_ADDRESS = "Does not contain a valid address."
 _REFUSALS = {
@@ -53,6 +58,8 @@ def send() -> Response:
     if mood and mood.kind not in ACCEPTING:
         time.sleep(mood.seconds)
         return _put_down(wish, _in_a_mood(mood, wish), mood)
+    if mood and mood.kind is Kind.ACCEPT_LATE:
+        time.sleep(mood.seconds)
     found = [
         {"message": fault.problem, "field": fault.field or "null"}
         for fault in faults(wish.said, now=datetime.now(UTC))
@@ -133,7 +140,7 @@ def _accept(wish: _Wish, mood: Mood | None) -> Response:
     if mood and mood.kind is Kind.DROP_AFTER:
         said = _dropped()
     _put_down(wish, said, mood, message_id)
-    if mood:
+    if mood and mood.kind is not Kind.ACCEPT_LATE:
         time.sleep(mood.seconds)
     return said
 
@@ -151,11 +158,22 @@ def _put_down(
         accepted=len(wish.addresses) if message_id else 0,
         bytes=len(wish.raw),
         connection=f"{request.remote_addr}:{request.environ.get('REMOTE_PORT', 0)}",
+        attempt=_attempt(wish.said),
+        began_at=request.environ.get(BEGAN),
     )
     number = here.mailbox.keep(received, wish.said if message_id else {})
+    request.environ[ENDED] = partial(here.mailbox.ended, number)
     if message_id:
         here.webhook.tell(number)
     return said
+
+
+def _attempt(said: object) -> str | None:
+    """Give what the sender calls this request, as it stands with its first recipient."""
+    try:
+        return str(said["personalizations"][0]["custom_args"]["mp_attempt"])  # type: ignore[index]  # anything can come in
+    except (KeyError, IndexError, TypeError):
+        return None
 
 
 def _dropped() -> Response:

@@ -10,10 +10,12 @@ from mailprefs import errors
 
 
 class Kind(StrEnum):
-    """One way to misbehave; only those named "after" and ``delay`` accept the request."""
+    """One way to misbehave; only ``delay``, ``accept_late`` and those named "after" accept."""
 
     DELAY = "delay"
     """Accept, and answer *seconds* later."""
+    ACCEPT_LATE = "accept_late"
+    """Accept only *seconds* later, whether anybody still waits for the answer or not."""
     DROP_AFTER = "drop_after"
     """Accept, and close the connection without an answer."""
     ERROR_AFTER = "error_after"
@@ -38,7 +40,7 @@ class Kind(StrEnum):
     """Answer 200 and accept nothing, as the vendor's own sandbox mode does."""
 
 
-ACCEPTING = frozenset({Kind.DELAY, Kind.DROP_AFTER, Kind.ERROR_AFTER})
+ACCEPTING = frozenset({Kind.DELAY, Kind.ACCEPT_LATE, Kind.DROP_AFTER, Kind.ERROR_AFTER})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

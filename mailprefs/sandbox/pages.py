@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from mailprefs import times
 from mailprefs.sandbox import parts
-from mailprefs.sandbox.mailbox import Message, Search
+from mailprefs.sandbox.records import Message, Search
 from mailprefs.settings import is_loopback, templates_dir
 
 bp = Blueprint("pages", __name__)

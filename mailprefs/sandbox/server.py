@@ -7,8 +7,10 @@ connection would never be tried. This one reads a request whole, and goes on wit
 import io
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -21,9 +23,9 @@ from werkzeug.test import run_wsgi_app
 from mailprefs import errors
 from mailprefs.sandbox import parts
 from mailprefs.sandbox.app import create_sandbox
-from mailprefs.sandbox.mail_send import DROP
-from mailprefs.sandbox.mailbox import Message, Received, Search
+from mailprefs.sandbox.mail_send import BEGAN, DROP, ENDED
 from mailprefs.sandbox.moods import Mood
+from mailprefs.sandbox.records import Message, Received, Search
 from mailprefs.sandbox.settings import SandboxSettings
 from mailprefs.sandbox.webhook import Webhook
 from mailprefs.vendor.preflight.request import MOST_REQUEST_BYTES
@@ -45,6 +47,12 @@ class _Requests(WSGIRequestHandler):
     timeout = LONGEST_IDLE
     # Without it a small answer waits for the acknowledgement of its own headers.
     disable_nagle_algorithm = True
+    _began = 0.0
+
+    def parse_request(self) -> bool:
+        """Note when a request's first line was here, before anything else is read of it."""
+        self._began = time.time()
+        return super().parse_request()
 
     def run_wsgi(self) -> None:
         """Answer one request with the application, or close the connection if it says so."""
@@ -56,11 +64,16 @@ class _Requests(WSGIRequestHandler):
         environ = self.make_environ()
         body = self._body(int(length))
         environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
+        environ[BEGAN] = datetime.fromtimestamp(self._began, UTC)
         content, status, headers = run_wsgi_app(self.server.app, environ, buffered=True)
-        if environ.get(DROP):
-            self.close_connection = True
-            return
-        self._answer(b"".join(content), status, headers)
+        try:
+            if environ.get(DROP):
+                self.close_connection = True
+            else:
+                self._answer(b"".join(content), status, headers)
+        finally:
+            if ended := environ.get(ENDED):
+                ended(datetime.now(UTC))
 
     def _body(self, length: int) -> bytes:
         """Read the body, and of one that is too large only so much that it is seen to be so."""

@@ -24,7 +24,7 @@ from mailprefs.app import build, create_app
 from mailprefs.app.background import Background
 from mailprefs.cli.main import main
 from mailprefs.db.database import Database
-from mailprefs.sandbox.mailbox import Message
+from mailprefs.sandbox.records import Message
 from mailprefs.sandbox.server import Sandbox
 from mailprefs.sandbox.settings import SandboxSettings
 from mailprefs.settings import PREFIX, load

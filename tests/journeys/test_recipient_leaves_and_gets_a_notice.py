@@ -3,7 +3,7 @@
 import re
 import urllib.request
 
-from mailprefs.sandbox.mailbox import Message
+from mailprefs.sandbox.records import Message
 from tests.journeys.browser import Browser
 from tests.journeys.conftest import ILSE, MARTA, Installation
 

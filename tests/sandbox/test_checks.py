@@ -1,12 +1,14 @@
 import http.client
 import json
+import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from mailprefs.sandbox.moods import Kind, Mood
 from mailprefs.sandbox.server import Sandbox
 from mailprefs.sandbox.settings import SandboxSettings
 from mailprefs.vendor.message import Verdict
@@ -85,6 +87,31 @@ def test_a_program_reads_the_requests_and_what_became_of_them(sandbox: Sandbox) 
     ]
     assert answer["accepted"] == 7
     assert "SG.any" not in json.dumps(answer)
+
+
+def test_a_program_reads_who_was_accepted_in_which_request_and_from_when_to_when(
+    sandbox: Sandbox,
+) -> None:
+    before = datetime.now(UTC)
+    sandbox.mood(Mood(kind=Kind.DELAY, seconds=0.2, times=1))
+    mailing = promotional(3)
+    carrier = SendGrid("SG.any", sandbox.url)
+    carrier.hand_over(mailing)
+    carrier.close()
+    until = time.monotonic() + 5
+    while True:
+        # The end is put down once the answer has left, so whoever got it may ask before that.
+        _, page = ask(sandbox, "GET", "/sandbox/carried?after=7")
+        if all(one["ended_at"] for one in page["carried"]) or time.monotonic() > until:
+            break
+    assert [one["email"] for one in page["carried"]] == [
+        f"person{number}@example.net" for number in (1, 2, 3)
+    ]
+    for one, person in zip(page["carried"], mailing.people, strict=True):
+        assert one["message_class"] == "promotional"
+        assert (one["attempt"], one["delivery"]) == (mailing.attempt, str(person.delivery_id))
+        began, ended = (datetime.fromisoformat(one[name]) for name in ("began_at", "ended_at"))
+        assert before <= began <= ended - timedelta(seconds=0.2) <= ended <= datetime.now(UTC)
 
 
 def test_a_program_tells_it_to_misbehave_and_to_stop(sandbox: Sandbox) -> None:

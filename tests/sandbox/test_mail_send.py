@@ -169,6 +169,7 @@ def test_a_request_over_30_megabytes_gets_the_html_page_of_a_proxy(sandbox: Sand
 
 MOODS = {
     Kind.DELAY: (Verdict.ACCEPTED, 3),
+    Kind.ACCEPT_LATE: (Verdict.ACCEPTED, 3),
     Kind.DROP_AFTER: (Verdict.UNCLEAR, 3),
     Kind.ERROR_AFTER: (Verdict.UNCLEAR, 3),
     Kind.DROP_BEFORE: (Verdict.UNCLEAR, 0),
