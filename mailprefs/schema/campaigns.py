@@ -12,6 +12,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    SmallInteger,
     String,
     Text,
     UniqueConstraint,
@@ -79,7 +80,8 @@ class Campaign(Base):
     approved_at: Mapped[datetime | None] = column(UtcDateTime)
     # The state to come back to on resume.
     paused_from: Mapped[CampaignState | None] = column(words(CampaignState))
-    # Why mailprefs itself paused it (the vendor refuses the message); None when a person did.
+    # Why mailprefs itself paused it (the vendor refuses the message, its time was missed); None
+    # when a person did.
     paused_reason: Mapped[str | None] = column(Text)
     due_at: Mapped[datetime | None] = column(UtcDateTime)
     # The IANA zone in which the schedule was said, to show it as it was meant.
@@ -96,6 +98,10 @@ class Campaign(Base):
     freeze_end: Mapped[int | None] = column(BigId)
     chosen: Mapped[int] = column(Integer)
     frozen: Mapped[int] = column(Integer)
+    # The local time that was said in the zone: rules of zones change, and it is what was meant.
+    due_wall: Mapped[str | None] = column(String(16))
+    # Which of two instants, where the zone has that local time twice: 0 the first, 1 the second.
+    due_fold: Mapped[int | None] = column(SmallInteger)
 
 
 class KeptOut(Base):

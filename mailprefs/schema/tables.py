@@ -9,9 +9,10 @@ from mailprefs.schema import (
     imports,
     opens,
     people,
+    sending,
     staff,
 )
 from mailprefs.schema.base import Base
 
 metadata = Base.metadata
-GROUPS = (people, choices, staff, campaigns, deliveries, events, opens, imports, alarms)
+GROUPS = (people, choices, staff, campaigns, deliveries, events, opens, imports, alarms, sending)
