@@ -65,14 +65,21 @@ class SuppressionReason(StrEnum):
     COMPLAINED = "complained"
     HARD_BOUNCE = "hard_bounce"
     INVALID = "invalid"
+    SOFT_BOUNCES = "soft_bounces"
     ERASED = "erased"
 
     @property
     def scope(self) -> Scope:
-        """Give the scope this reason has: a no to promotions never stops administrative mail."""
-        if self in {SuppressionReason.UNSUBSCRIBED, SuppressionReason.COMPLAINED}:
-            return Scope.PROMOTIONAL
-        return Scope.ALL
+        """Give the scope this reason has: a no to promotions never stops administrative mail.
+
+        Nor does a mailbox that is full or busy for a while: notices are still tried.
+        """
+        return Scope.PROMOTIONAL if self in _PROMOTIONAL_ONLY else Scope.ALL
+
+    @property
+    def can_be_lifted(self) -> bool:
+        """Tell whether staff may lift it: what a mailbox said, never what its owner chose."""
+        return self not in {SuppressionReason.UNSUBSCRIBED, SuppressionReason.ERASED}
 
 
 class Skip(StrEnum):
@@ -167,6 +174,13 @@ def tracking_basis(region: str | None, unknown: TrackingBasis) -> TrackingBasis:
     return TrackingBasis.CONSENT if region in CONSENT_REGIONS else TrackingBasis.NOTICE
 
 
+_PROMOTIONAL_ONLY = frozenset(
+    {
+        SuppressionReason.UNSUBSCRIBED,
+        SuppressionReason.COMPLAINED,
+        SuppressionReason.SOFT_BOUNCES,
+    }
+)
 _NO = frozenset({Choice.REFUSED, Choice.WITHDRAWN, Choice.OBJECTED})
 _WIDTH = {TrackingMode.OFF: 0, TrackingMode.AGGREGATE: 1, TrackingMode.INDIVIDUAL: 2}
 

@@ -112,3 +112,23 @@ class Suppression(Base):
     # The message that caused it, if one did.
     delivery_id: Mapped[int | None] = column(BigId, mark=LINK_TO_PERSON)
     created_at: Mapped[datetime] = column(UtcDateTime)
+
+
+class SuppressionLift(Base):
+    """A suppression that was lifted: which, since when it had stood, by whom and why."""
+
+    __tablename__ = "suppression_lifts"
+    __table_args__ = (
+        Index("ix_suppression_lifts_address_hash", "address_hash"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = column(BigId, primary_key=True)
+    address_hash: Mapped[bytes] = column(LargeBinary(16), mark=KEYED_HASH)
+    reason: Mapped[SuppressionReason] = column(words(SuppressionReason))
+    source: Mapped[Source] = column(words(Source))
+    since: Mapped[datetime] = column(UtcDateTime)
+    lifted_at: Mapped[datetime] = column(UtcDateTime)
+    # None: whoever held the console, or the system itself.
+    staff_id: Mapped[int | None] = column(Integer, ForeignKey("staff.id"))
+    because: Mapped[str] = column(Text)

@@ -113,6 +113,7 @@ def test_personal_columns_that_outlive_erasure_are_few_and_lead_to_nobody() -> N
     assert {one for one in kept if not one.startswith("staff.")} == {
         "recipients.address_hash",
         "suppressions.address_hash",
+        "suppression_lifts.address_hash",
         "silenced_deliveries.delivery_id",
     }
     assert all(one.info["mark"] is OF_STAFF for one in columns(metadata) if "staff." in str(one)
