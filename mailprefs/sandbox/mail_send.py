@@ -4,7 +4,7 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -20,12 +20,8 @@ from mailprefs.vendor.preflight.request import MOST_REQUEST_BYTES, faults
 
 bp = Blueprint("mail_send", __name__)
 
-DROP = "mailprefs.sandbox.drop"
-"""Set in the WSGI environment where the server must close the connection without an answer."""
-BEGAN = "mailprefs.sandbox.began"
-"""In the WSGI environment: when the request's first bytes were here."""
-ENDED = "mailprefs.sandbox.ended"
-"""In the WSGI environment: what the server calls with the instant at which it had answered."""
+LINE = "mailprefs.sandbox.line"
+"""Where a ``Line`` is in the WSGI environment, of which the application gets a copy."""
 
 _INVALID_ADDRESS = "Does not contain a valid address."
 _REFUSALS = {
@@ -37,6 +33,19 @@ _REFUSALS = {
     Kind.ERROR_AFTER: (500, "internal server error"),
     Kind.UNAVAILABLE: (503, "service unavailable"),
 }
+
+
+@dataclass(slots=True)
+class Line:
+    """What the server and the application tell each other about one request.
+
+    It began when its first bytes were here; *is_dropped* asks the server to close the connection
+    without an answer; *ended* is called with the instant at which either has happened.
+    """
+
+    began_at: datetime | None = None
+    is_dropped: bool = False
+    ended: Callable[[datetime], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +157,10 @@ def _accept(wish: _Wish, mood: Mood | None) -> Response:
 def _put_down(
     wish: _Wish, said: Response, mood: Mood | None = None, message_id: str | None = None
 ) -> Response:
-    here = parts.here()
+    here, line = parts.here(), _line()
     received = Received(
         at=datetime.now(UTC),
-        status=None if request.environ.get(DROP) else said.status_code,
+        status=None if line.is_dropped else said.status_code,
         mood=mood.kind.value if mood else None,
         message_id=message_id,
         recipients=len(wish.addresses),
@@ -159,10 +168,10 @@ def _put_down(
         bytes=len(wish.raw),
         connection=f"{request.remote_addr}:{request.environ.get('REMOTE_PORT', 0)}",
         attempt=_attempt(wish.said),
-        began_at=request.environ.get(BEGAN),
+        began_at=line.began_at,
     )
     number = here.mailbox.keep(received, wish.said if message_id else {})
-    request.environ[ENDED] = partial(here.mailbox.ended, number)
+    line.ended = partial(here.mailbox.ended, number)
     if message_id:
         here.webhook.tell(number)
     return said
@@ -176,8 +185,14 @@ def _attempt(said: object) -> str | None:
         return None
 
 
+def _line() -> Line:
+    """Give what the server is told of this request; without our server it is told nothing."""
+    line: Line = request.environ.setdefault(LINE, Line())
+    return line
+
+
 def _dropped() -> Response:
-    request.environ[DROP] = True
+    _line().is_dropped = True
     return refusal(500, "dropped")
 
 

@@ -23,7 +23,7 @@ from werkzeug.test import run_wsgi_app
 from mailprefs import errors
 from mailprefs.sandbox import parts
 from mailprefs.sandbox.app import create_sandbox
-from mailprefs.sandbox.mail_send import BEGAN, DROP, ENDED
+from mailprefs.sandbox.mail_send import LINE, Line
 from mailprefs.sandbox.moods import Mood
 from mailprefs.sandbox.records import Message, Received, Search
 from mailprefs.sandbox.settings import SandboxSettings
@@ -64,16 +64,16 @@ class _Requests(WSGIRequestHandler):
         environ = self.make_environ()
         body = self._body(int(length))
         environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
-        environ[BEGAN] = datetime.fromtimestamp(self._began, UTC)
+        line = environ[LINE] = Line(datetime.fromtimestamp(self._began, UTC))
         content, status, headers = run_wsgi_app(self.server.app, environ, buffered=True)
         try:
-            if environ.get(DROP):
+            if line.is_dropped:
                 self.close_connection = True
             else:
                 self._answer(b"".join(content), status, headers)
         finally:
-            if ended := environ.get(ENDED):
-                ended(datetime.now(UTC))
+            if line.ended:
+                line.ended(datetime.now(UTC))
 
     def _body(self, length: int) -> bytes:
         """Read the body, and of one that is too large only so much that it is seen to be so."""

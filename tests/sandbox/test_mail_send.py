@@ -196,9 +196,13 @@ def test_it_misbehaves_once_as_told_counts_what_it_accepted_and_behaves_again(
 ) -> None:
     verdict, accepted = MOODS[kind]
     sandbox.mood(Mood(kind=kind, times=1))
-    assert carrier.hand_over(promotional(3)).verdict is verdict
+    outcome = carrier.hand_over(promotional(3))
+    assert outcome.verdict is verdict
     assert sandbox.accepted == len(sandbox.messages) == accepted
     assert sandbox.requests[0].mood == kind
+    # A dropped connection has no answer, neither in the sandbox's book nor at the other end.
+    is_dropped = kind in {Kind.DROP_AFTER, Kind.DROP_BEFORE}
+    assert (outcome.status is None) == (sandbox.requests[0].status is None) == is_dropped
     assert carrier.hand_over(promotional(3)).verdict is Verdict.ACCEPTED
     assert sandbox.accepted == accepted + 3
 
