@@ -1,0 +1,124 @@
+"""The kinds of alarm, and what a person who reads one has to know: words, no behaviour."""
+
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+
+class AlarmKind(StrEnum):
+    """What can stand in the way of the sending."""
+
+    SENDING_STOPPED = "sending_stopped"
+    BREAKER_OPEN = "breaker_open"
+    CAMPAIGN_STALLED = "campaign_stalled"
+    UNKNOWN_WAITING = "unknown_waiting"
+    SCHEDULE_MISSED = "schedule_missed"
+    WEBHOOK_SILENT = "webhook_silent"
+    VENDOR_TRACKING = "vendor_tracking"
+    EVENTS_SET_ASIDE = "events_set_aside"
+    SPOOL_FILLING = "spool_filling"
+    DISK_FILLING = "disk_filling"
+
+    @property
+    def of_machine(self) -> bool:
+        """Tell whether it is about one machine, which only that machine can see."""
+        return self in {AlarmKind.SPOOL_FILLING, AlarmKind.DISK_FILLING}
+
+    @property
+    def advice(self) -> "Advice":
+        """Give what to know and to do about it."""
+        return ADVICE[self]
+
+
+class Advice(NamedTuple):
+    """What to know of one kind: its name, what is safe meanwhile, what to do, and the command."""
+
+    title: str
+    safe: str
+    todo: str
+    command: str
+
+    @property
+    def anchor(self) -> str:
+        """Give the place of its entry in ``docs/runbook.md``."""
+        return self.title.lower().replace(" ", "-")
+
+
+RUNBOOK: Final = "docs/runbook.md"
+
+ADVICE: Final = MappingProxyType(
+    {
+        AlarmKind.SENDING_STOPPED: Advice(
+            "All sending is stopped",
+            "Nothing is lost and nobody gets anything twice: all wait in the ledger. Links, "
+            "unsubscribing and counting go on.",
+            "Mend what the reason names (key, sender identity, credits), then let the sending "
+            "go on.",
+            "mailprefs sending start",
+        ),
+        AlarmKind.BREAKER_OPEN: Advice(
+            "The vendor answers unclearly",
+            "Nothing is sent but a small probe now and then; it goes on by itself as soon as a "
+            "probe is accepted.",
+            "Look at the vendor's status page. Wait, unless the network between you and the "
+            "vendor is to blame.",
+            "mailprefs sending show",
+        ),
+        AlarmKind.CAMPAIGN_STALLED: Advice(
+            "A campaign does not move",
+            "Whoever was sent the message has it once, all others wait; it goes on from there.",
+            "The sentence names the cause. If no worker runs, start the service or a worker.",
+            "mailprefs worker",
+        ),
+        AlarmKind.UNKNOWN_WAITING: Advice(
+            "Unknown deliveries wait for a decision",
+            "These people may have the message or not. Nothing is sent to them again by itself.",
+            "Decide: accept that some may lack it, or send again and accept that some get it "
+            "twice.",
+            "mailprefs campaign show ID",
+        ),
+        AlarmKind.SCHEDULE_MISSED: Advice(
+            "A campaign missed its time",
+            "Nothing of it was sent. It waits for a person, because its moment may be over.",
+            "Let it go now, or cancel it.",
+            "mailprefs campaign resume ID",
+        ),
+        AlarmKind.WEBHOOK_SILENT: Advice(
+            "The webhook is silent",
+            "Sending goes on. Bounces and complaints aren't known here meanwhile; the vendor "
+            "repeats its events for 24 hours, so nothing is lost if it is mended within that time.",
+            "Check the webhook at the vendor: address, signature and key. The doctor compares "
+            "them with the settings.",
+            "mailprefs doctor",
+        ),
+        AlarmKind.VENDOR_TRACKING: Advice(
+            "The vendor is tracking",
+            "No open or click that the vendor reports is ever counted here. But readers are "
+            "measured against the policy, and links may be rewritten.",
+            "Switch open and click tracking off in the vendor's account, for all its users.",
+            "mailprefs doctor",
+        ),
+        AlarmKind.EVENTS_SET_ASIDE: Advice(
+            "Events are set aside",
+            "All other events are stored and applied; those set aside change nothing.",
+            "Compare the webhook's settings at the vendor, and update mailprefs if the vendor "
+            "has a new kind of event.",
+            "mailprefs doctor",
+        ),
+        AlarmKind.SPOOL_FILLING: Advice(
+            "The spool fills",
+            "The pixel answers and unsubscribing works. Hits that don't fit any more are not "
+            "counted, and nothing else suffers.",
+            "Hits wait on disk until they are counted: see that the service runs on that machine "
+            "and reaches its database.",
+            "mailprefs doctor",
+        ),
+        AlarmKind.DISK_FILLING: Advice(
+            "The disk fills",
+            "Everything works until it is full. Then choices of people answer 503 instead of "
+            "a false yes, and sending waits.",
+            "Make room on that machine, or move the data directory to a larger disk.",
+            "mailprefs doctor",
+        ),
+    }
+)
