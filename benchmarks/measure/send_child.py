@@ -85,7 +85,7 @@ class Place:
         began = wait_for_the_start()
         personal = personalise(content, origin)
         for person in people[:most]:
-            one = mailing(content, origin, [personal(person)], attempt="1")
+            one = mailing(content, origin, personal.batch([person]), attempt="1")
             answer = client.send(bodies.request(one))
             if answer.status_code != 202:
                 raise SystemExit(str(answer.status_code))

@@ -25,7 +25,7 @@ from mailprefs.rendering.person import (
     preview,
 )
 from mailprefs.schema.people import Recipient
-from mailprefs.vendor.message import Mailing, Vendor, Verdict
+from mailprefs.vendor.message import Mailing, People, Vendor, Verdict
 
 EXAMPLE = Person(0, "ada@example.com", "Ada", "Example", {}, "en", 0, TrackingMode.OFF)
 NAMELESS = Person(0, "reader@example.com", "", "", {}, "en", 0, TrackingMode.OFF)
@@ -76,7 +76,7 @@ def prepare(  # noqa: PLR0913 - what a test needs to look like the real message
         now=now,
         details={"revision": campaign.revision},
     )
-    return mailing(content, origin, [personal], attempt="0")
+    return mailing(content, origin, People.of([personal]), attempt="0")
 
 
 def hand_over(vendor: Vendor, request: Mailing) -> None:

@@ -21,7 +21,7 @@ from mailprefs.rendering.content import Content
 from mailprefs.rendering.merge import Question
 from mailprefs.rendering.parts import Conditional, Pieces, Slot
 from mailprefs.rendering.values import SHORT, clean, cleaned
-from mailprefs.vendor.message import Mailing, Personal
+from mailprefs.vendor.message import Mailing, People, Personal
 
 NESTED: Final = 4
 """How deep the vendor replaces tags that stand in values."""
@@ -127,9 +127,7 @@ def preview(content: Content, origin: Origin, person: Person) -> Rendered:
     return render(content, personalise(content, origin)(inert(person)))
 
 
-def mailing(
-    content: Content, origin: Origin, people: Sequence[Personal], *, attempt: str
-) -> Mailing:
+def mailing(content: Content, origin: Origin, people: People, *, attempt: str) -> Mailing:
     """Give the request that hands *people* over; *attempt* is the hand-over's id."""
     return Mailing(
         message_class=content.message_class,
@@ -187,28 +185,21 @@ class Personaliser:
 
     def __call__(self, person: Person) -> Personal:
         """Give one person's part of a request."""
-        (personal,) = self.batch([person])
-        return personal
+        return self.batch([person])[0]
 
-    def batch(self, people: Sequence[Person]) -> list[Personal]:
-        """Give everybody's part of one request, in order."""
-        if not people:
-            return []
+    def batch(self, people: Sequence[Person]) -> People:
+        """Give everybody's part of one request, in order; *people* is not empty."""
         recipients, addresses, firsts, lasts, _, _, deliveries, _ = zip(*people, strict=True)
         base = self._base
         links = self._links
         urls = {"preferences_url": links.preferences_urls(base, recipients, deliveries)}
-        headers: Sequence[dict[str, str]] = [{} for _ in people]
+        headers: Mapping[str, Sequence[str]] = {}
         if self._promotional:
             leaving = links.unsubscribe_urls(base, recipients, self._topic_id, deliveries)
             urls["unsubscribe_url"] = leaving
             headers = self._headers(leaving)
-        columns = self._columns(people, urls)
-        tags = tuple(columns)
-        rows = zip(*columns.values(), strict=True) if tags else [()] * len(people)
-        values = [dict(zip(tags, row, strict=True)) for row in rows]
-        names = map(_display_name, firsts, lasts)
-        return list(map(Personal, addresses, names, values, headers, deliveries))
+        names = list(map(_display_name, firsts, lasts))
+        return People(addresses, names, deliveries, self._columns(people, urls), headers)
 
     def _columns(
         self, people: Sequence[Person], urls: Mapping[str, list[str]]
@@ -269,20 +260,17 @@ class Personaliser:
             for person in people
         ]
 
-    def _headers(self, urls: Sequence[str]) -> list[dict[str, str]]:
+    def _headers(self, urls: Sequence[str]) -> dict[str, Sequence[str]]:
         """Give the headers of RFC 8058 and RFC 2919; each one line, as folding breaks DKIM."""
-        list_id, mailto = self._list_id, self._mailto
+        mailto = self._mailto
         where = [f"<{url}>" for url in urls]
         if mailto:
             where = [f"<{url}>{mailto}{url.rpartition('/')[2]}>" for url in urls]
-        return [
-            {
-                "List-Unsubscribe": url,
-                "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-                "List-Id": list_id,
-            }
-            for url in where
-        ]
+        return {
+            "List-Unsubscribe": where,
+            "List-Unsubscribe-Post": ["List-Unsubscribe=One-Click"] * len(urls),
+            "List-Id": [self._list_id] * len(urls),
+        }
 
 
 def _raw(person: Person, name: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self, overload
 
 from mailprefs.policy import MessageClass
 
@@ -17,8 +17,7 @@ from mailprefs.policy import MessageClass
 class Personal(NamedTuple):
     """One recipient's part of a request.
 
-    A named tuple and not a dataclass: a campaign makes one per delivery, and a frozen dataclass
-    costs four times as much to make. *substitutions* maps each tag of the mailing's bodies to this
+    *substitutions* maps each tag of the mailing's bodies to this
     person's text (never empty); *headers* are the person's own message headers.
     """
 
@@ -31,6 +30,67 @@ class Personal(NamedTuple):
     def __repr__(self) -> str:
         """Name the delivery only."""
         return f"Personal(delivery_id={self.delivery_id})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class People(Sequence[Personal]):
+    """Everybody's part of one request, column by column: the same tags and headers for all.
+
+    Columns, because a campaign makes and quotes a million values, and one call for each of them
+    costs more than the value. Whoever wants one person's part takes it by position.
+    """
+
+    addresses: Sequence[str]
+    names: Sequence[str | None]
+    delivery_ids: Sequence[int]
+    substitutions: Mapping[str, Sequence[str]]
+    headers: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, people: Sequence[Personal]) -> Self:
+        """Give *people* as columns.
+
+        :raises ValueError: unless all of them have the same tags and headers.
+        """
+        first = people[0] if people else Personal("", None, {}, {}, 0)
+        for one in people:
+            if (one.substitutions.keys(), one.headers.keys()) != (
+                first.substitutions.keys(),
+                first.headers.keys(),
+            ):
+                msg = "the people of one request have the same tags and headers"
+                raise ValueError(msg)
+        return cls(
+            [one.address for one in people],
+            [one.name for one in people],
+            [one.delivery_id for one in people],
+            {tag: [one.substitutions[tag] for one in people] for tag in first.substitutions},
+            {name: [one.headers[name] for one in people] for name in first.headers},
+        )
+
+    def __len__(self) -> int:
+        """Count the people."""
+        return len(self.addresses)
+
+    @overload
+    def __getitem__(self, position: int) -> Personal: ...
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[Personal]: ...
+    def __getitem__(self, position: int | slice) -> Personal | Sequence[Personal]:
+        """Give one person's part, or those of some."""
+        if isinstance(position, slice):
+            return [self[one] for one in range(*position.indices(len(self)))]
+        return Personal(
+            self.addresses[position],
+            self.names[position],
+            {tag: column[position] for tag, column in self.substitutions.items()},
+            {name: column[position] for name, column in self.headers.items()},
+            self.delivery_ids[position],
+        )
+
+    def __repr__(self) -> str:
+        """Say how many they are."""
+        return f"People({len(self)})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +111,7 @@ class Mailing:
     ip_pool: str | None = None
     campaign_id: int
     attempt: str
-    people: Sequence[Personal] = field(repr=False)
+    people: People = field(repr=False)
 
 
 class Verdict(StrEnum):

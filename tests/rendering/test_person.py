@@ -28,7 +28,7 @@ from mailprefs.rendering.person import (
 )
 from mailprefs.sandbox.substitutions import fill
 from mailprefs.vendor import bodies
-from mailprefs.vendor.message import Personal
+from mailprefs.vendor.message import People, Personal
 
 Make = Callable[..., Person]
 
@@ -107,7 +107,7 @@ def test_500_people_of_all_modes_share_one_request_and_each_gets_their_own_pixel
     modes = list(TrackingMode)
     people = [person(n, modes[n % 3], plan="pro" if n % 2 else "") for n in range(1, 501)]
     make = personalise(content, origin)
-    request = mailing(content, origin, [make(one) for one in people], attempt="a1")
+    request = mailing(content, origin, make.batch(people), attempt="a1")
     assert (request.subject, request.text, request.html) == parts(content)
     assert len({frozenset(one.substitutions) for one in request.people}) == 1
     opens = {}
@@ -288,7 +288,7 @@ def test_administrative_mail_has_no_list_headers_no_pixel_and_no_unsubscribe_lin
     assert personal.headers == {}
     assert "/o/" not in everything(message) and "/u/" not in everything(message)
     assert "<img" not in message.html and "/p/" in message.html and "/p/" in message.text
-    request = mailing(content, origin, [personal], attempt="a1")
+    request = mailing(content, origin, People.of([personal]), attempt="a1")
     assert request.message_class is MessageClass.ADMINISTRATIVE
 
 
@@ -337,7 +337,7 @@ def test_what_is_handed_over_passes_the_vendors_rules_and_makes_the_same_message
         for n, name in enumerate(TROUBLE, start=1)
     ]
     personals = list(map(personalise(content, origin), people))
-    request = json.loads(bodies.body(mailing(content, origin, personals, attempt="a1")))
+    request = json.loads(bodies.body(mailing(content, origin, People.of(personals), attempt="a1")))
     shared = [request["subject"], *(part["value"] for part in request["content"])]
     assert len(request["personalizations"]) == len(TROUBLE)
     for personal, handed in zip(personals, request["personalizations"], strict=True):

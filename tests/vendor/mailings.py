@@ -4,14 +4,15 @@ from dataclasses import fields, replace
 from typing import Any
 
 from mailprefs.policy import MessageClass
-from mailprefs.vendor.message import Mailing, Personal
+from mailprefs.vendor.message import Mailing, People, Personal
 
 CAMPAIGN = 42
 
 
 def changed(mailing: Mailing, changes: dict[str, object]) -> Mailing:
     parts: dict[str, Any] = {part.name: getattr(mailing, part.name) for part in fields(mailing)}
-    return Mailing(**(parts | changes))
+    parts |= changes
+    return Mailing(**(parts | {"people": People.of(parts["people"])}))
 
 
 def person(number: int, **changes: object) -> Personal:
@@ -46,7 +47,7 @@ def promotional(count: int = 3, **changes: object) -> Mailing:
         html='<p>Hello -k7-name_html-</p><a href="-k7-leave-">Leave</a>-k7-pixel_html-',
         campaign_id=CAMPAIGN,
         attempt="ab12",
-        people=[person(number) for number in range(1, count + 1)],
+        people=People.of([person(number) for number in range(1, count + 1)]),
     )
     return changed(mailing, changes)
 
@@ -65,6 +66,6 @@ def administrative(count: int = 3, **changes: object) -> Mailing:
         subject="Our privacy policy changes",
         text="Settings: -k7-prefs-",
         html='<a href="-k7-prefs-">Settings</a>',
-        people=people,
+        people=People.of(people),
     )
     return changed(mailing, changes)

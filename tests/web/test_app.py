@@ -15,7 +15,7 @@ from mailprefs.db.database import Database
 from mailprefs.errors import BadSetting, NotAllowed
 from mailprefs.policy import MessageClass
 from mailprefs.settings import Settings
-from mailprefs.vendor.message import Mailing, Verdict
+from mailprefs.vendor.message import Mailing, People, Verdict
 from mailprefs.web import access
 from mailprefs.web.parts import Parts
 
@@ -49,7 +49,7 @@ def test_without_the_vendors_key_everything_but_sending_works(settings: Settings
         html="<p>Hello</p>",
         campaign_id=1,
         attempt="1",
-        people=(),
+        people=People.of([]),
     )
     outcome = parts.vendor.hand_over(mailing)
     assert outcome.verdict is Verdict.NOT_ALLOWED
