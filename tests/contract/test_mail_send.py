@@ -66,7 +66,7 @@ UNUSUAL = promotional(
         person(1, name=None),
         person(2, name="Doe, Jane"),
         person(3, address="o'neil+news@sub.example.test"),
-        person(5, substitutions=person(5).substitutions | {"-k7-leave-": '字\n"\\ \u2028'}),
+        person(5, substitutions={**person(5).substitutions, "-k7-leave-": '字\n"\\ \u2028'}),
     ]
 )
 
