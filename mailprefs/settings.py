@@ -27,6 +27,7 @@ PREFIX = "MAILPREFS_"
 _PACKAGE = Path(__file__).resolve().parent
 _NEAR = 0.75
 """How much alike two names are, from 0 to 1, before one is taken for a slip of the other."""
+_SHORTEST_TOKEN = 24
 _OF_THE_TESTS = f"{PREFIX}TESTS_"
 
 log = logging.getLogger(__name__)
@@ -73,11 +74,20 @@ class Settings(BaseSettings):
     undo_window: float = Field(default=86_400, ge=0, le=30 * 86_400)
     batch_size: int = Field(default=500, ge=1, le=1_000)
     lease: float = Field(default=180, gt=0, le=86_400)
+    # After so many seconds without an event, what is unknown is decided about.
+    settle_time: float = Field(default=1_800, gt=0, le=7 * 86_400)
+    # From the breaker's opening to its first probe; later ones come at growing intervals.
+    probe_after: float = Field(default=5, gt=0, le=300)
     # Recipients a second, for all workers together; 0 means no limit of ours.
     send_rate: float = Field(default=0, ge=0)
     sending_threads: int = Field(default=2, ge=1, le=64)
     connect_timeout: float = Field(default=10, gt=0, le=300)
     read_timeout: float = Field(default=60, gt=0, le=600)
+    # Who is told of alarms beside the staff pages; the URL may hold a secret of its receiver.
+    alarm_url: SecretStr = SecretStr("")
+    alarm_mail: str = ""
+    # Without one, /metrics doesn't exist.
+    metrics_token: SecretStr = SecretStr("")
 
     @field_validator("base_url", "sendgrid_host")
     @classmethod
@@ -91,6 +101,27 @@ class Settings(BaseSettings):
             msg = "must be scheme, host and port only, without a query or a user name"
             raise ValueError(msg)
         return value.rstrip("/")
+
+    @field_validator("alarm_url")
+    @classmethod
+    def _reachable(cls, value: SecretStr) -> SecretStr:
+        """Refuse what is no address of a web server."""
+        parts = urlsplit(value.get_secret_value())
+        if value.get_secret_value() and (
+            parts.scheme not in {"http", "https"} or not parts.hostname or parts.username
+        ):
+            msg = "must be a full address such as https://alerts.example.com/hook"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _not_guessed(cls, value: SecretStr) -> SecretStr:
+        """Refuse a token that somebody could try out."""
+        if value.get_secret_value() and len(value.get_secret_value()) < _SHORTEST_TOKEN:
+            msg = f"must have at least {_SHORTEST_TOKEN} characters; make one: openssl rand -hex 32"
+            raise ValueError(msg)
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -124,10 +155,11 @@ class Settings(BaseSettings):
                 "machine (http://127.0.0.1:PORT); nothing real is sent from a sandbox"
             )
             raise ValueError(msg)
-        if self.read_timeout >= self.lease:
+        if self.connect_timeout + self.read_timeout >= self.lease:
             msg = (
-                "MAILPREFS_LEASE must be longer than MAILPREFS_READ_TIMEOUT, or a call that is "
-                "still running would be taken for lost"
+                "MAILPREFS_LEASE must be longer than MAILPREFS_CONNECT_TIMEOUT and "
+                "MAILPREFS_READ_TIMEOUT together, or a call that is still running would be taken "
+                "for lost"
             )
             raise ValueError(msg)
         return self
