@@ -20,8 +20,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from mailprefs import rates
 from mailprefs.errors import BadSetting
-from mailprefs.policy import TrackingBasis
+from mailprefs.policy import MessageClass, TrackingBasis
 
 PREFIX = "MAILPREFS_"
 _PACKAGE = Path(__file__).resolve().parent
@@ -80,6 +81,14 @@ class Settings(BaseSettings):
     probe_after: float = Field(default=5, gt=0, le=300)
     # Recipients a second, for all workers together; 0 means no limit of ours.
     send_rate: float = Field(default=0, ge=0)
+    # Recipients in longer times, such as "1000/hour, 20000/day": of everything, and of one class.
+    send_limits: str = ""
+    promotional_limits: str = ""
+    administrative_limits: str = ""
+    # The most recipients of a new From domain's first day, second day and so on.
+    ramp: str = ""
+    # How late a schedule may be found before a person decides about it.
+    missed_grace: float = Field(default=3_600, ge=0, le=30 * 86_400)
     sending_threads: int = Field(default=2, ge=1, le=64)
     connect_timeout: float = Field(default=10, gt=0, le=300)
     read_timeout: float = Field(default=60, gt=0, le=600)
@@ -114,6 +123,15 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return value
 
+    @field_validator("alarm_mail")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        """Refuse what can't be an address or several."""
+        if value and any(part.strip().count("@") != 1 for part in value.split(",")):
+            msg = "must be an address such as ops@example.com, or several, comma-separated"
+            raise ValueError(msg)
+        return value
+
     @field_validator("metrics_token")
     @classmethod
     def _not_guessed(cls, value: SecretStr) -> SecretStr:
@@ -121,6 +139,20 @@ class Settings(BaseSettings):
         if value.get_secret_value() and len(value.get_secret_value()) < _SHORTEST_TOKEN:
             msg = f"must have at least {_SHORTEST_TOKEN} characters; make one: openssl rand -hex 32"
             raise ValueError(msg)
+        return value
+
+    @field_validator("send_limits", "promotional_limits", "administrative_limits")
+    @classmethod
+    def _rates(cls, value: str) -> str:
+        """Refuse what limits nothing that can be counted."""
+        rates.read(value)
+        return value
+
+    @field_validator("ramp")
+    @classmethod
+    def _days(cls, value: str) -> str:
+        """Refuse what is no plan of days."""
+        rates.read_ramp(value)
         return value
 
     @field_validator("trusted_proxies")
@@ -168,6 +200,23 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """Give the database's URL: the one set, else SQLite in the data directory."""
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'mailprefs.db'}"
+
+    @cached_property
+    def limits(self) -> rates.Limits:
+        """Give everything that limits how many recipients go."""
+        everything = rates.read(self.send_limits)
+        a_second = [one for one in (self.send_rate, everything.second) if one]
+        promotional = rates.read(self.promotional_limits)
+        administrative = rates.read(self.administrative_limits)
+        return rates.Limits(
+            everything=everything._replace(second=min(a_second, default=0.0)),
+            classes={
+                MessageClass.PROMOTIONAL: promotional,
+                MessageClass.ADMINISTRATIVE: administrative,
+            },
+            ramp=rates.read_ramp(self.ramp),
+            zone=self.time_zone,
+        )
 
     @cached_property
     def may_mail(self) -> Callable[[str], bool] | None:
