@@ -1,13 +1,14 @@
-"""What nobody is at work on any more: lost leases, and campaigns that have come to their end."""
+"""What nobody is at work on any more: lost leases, late proofs, and campaigns that have ended."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, Table, and_, case, exists, not_, or_, select, update
+from sqlalchemy import ColumnElement, Table, and_, case, exists, func, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
-from mailprefs.deliveries.outcome import stamp_first
+from mailprefs.deliveries import proof
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.deliveries import Batch, BatchState, HandOver
 from mailprefs.vendor.message import Verdict
@@ -27,24 +28,70 @@ def any_lost(session: Session) -> bool:
 def sweep(session: Session) -> list[int]:
     """Make batches unknown whose lease has run out; give their ids.
 
-    Their request may have been accepted, so none is sent again by itself.
+    Their request may have been accepted, so none is sent again by itself. Hand-overs are locked
+    before their batches, here as wherever both change.
     """
     lost = session.execute(
-        update(_BATCHES)
+        select(_BATCHES.c.id, _BATCHES.c.hand_over_id)
         .where(_is_lost(session))
-        .values(state=BatchState.UNKNOWN, owner=None, lease_until=None)
-        .returning(_BATCHES.c.id, _BATCHES.c.hand_over_id)
+        .order_by(_BATCHES.c.hand_over_id)
     ).all()
-    for _, hand_over_id in lost:
-        row = session.execute(
-            update(_HAND_OVERS)
-            .where(_HAND_OVERS.c.id == hand_over_id, _HAND_OVERS.c.outcome.is_(None))
-            .values(ended_at=dialects.clock(session), outcome=Verdict.UNCLEAR.value, reason=LOST)
-            .returning(_HAND_OVERS.c.campaign_id, _HAND_OVERS.c.claimed_at)
-        ).one_or_none()
-        if row is not None:
-            stamp_first(session, row.campaign_id, row.claimed_at)
-    return sorted(batch_id for batch_id, _ in lost)
+    return sorted(batch_id for batch_id, held_by in lost if _lose(session, batch_id, held_by))
+
+
+def _lose(session: Session, batch_id: int, hand_over_id: int) -> bool:
+    """Make one batch unknown, unless its answer has come meanwhile."""
+    row = session.execute(
+        update(_HAND_OVERS)
+        .where(_HAND_OVERS.c.id == hand_over_id, _HAND_OVERS.c.outcome.is_(None))
+        .values(ended_at=dialects.clock(session), outcome=Verdict.UNCLEAR.value, reason=LOST)
+        .returning(_HAND_OVERS.c.campaign_id, _HAND_OVERS.c.claimed_at, _HAND_OVERS.c.after_id)
+    ).one_or_none()
+    if row is None:
+        return False
+    is_sent = proof.is_accepted(session, row.after_id)
+    session.execute(
+        update(_BATCHES)
+        .where(_BATCHES.c.id == batch_id, _BATCHES.c.hand_over_id == hand_over_id)
+        .where(_BATCHES.c.state == BatchState.SENDING)
+        .values(
+            state=BatchState.SENT if is_sent else BatchState.UNKNOWN, owner=None, lease_until=None
+        )
+    )
+    proof.stamp_first(session, row.campaign_id, row.claimed_at)
+    return True
+
+
+def proved(session: Session, hand_over_ids: Collection[int], *, now: datetime) -> None:
+    """Take note that events of these hand-overs came: the vendor accepted all of each.
+
+    What was unknown or still waits for its answer is sent. Where its people were claimed again
+    meanwhile, the first event makes it certain that they get a second copy (``unknown.copies``).
+    Ids that aren't ours are passed over; a second event of a hand-over changes nothing.
+    """
+    unheard = session.execute(
+        select(_HAND_OVERS.c.id, _HAND_OVERS.c.campaign_id, _HAND_OVERS.c.outcome)
+        .where(dialects.among(session, _HAND_OVERS.c.id, sorted(set(hand_over_ids))))
+        .where(_HAND_OVERS.c.heard_at.is_(None))
+        .order_by(_HAND_OVERS.c.id)
+        .with_for_update()
+    ).all()
+    if not unheard:
+        return
+    word = _HAND_OVERS.c.outcome
+    uncertain = or_(word.is_(None), word == Verdict.UNCLEAR.value)
+    session.execute(
+        update(_HAND_OVERS)
+        .where(dialects.among(session, _HAND_OVERS.c.id, [row.id for row in unheard]))
+        .values(
+            heard_at=now,
+            outcome=case((uncertain, Verdict.ACCEPTED.value), else_=word),
+            ended_at=func.coalesce(_HAND_OVERS.c.ended_at, dialects.clock(session)),
+        )
+    )
+    for row in unheard:
+        if row.outcome != Verdict.ACCEPTED.value:
+            proof.make_sent(session, row.campaign_id, row.id)
 
 
 def any_ended(session: Session) -> bool:
