@@ -42,6 +42,8 @@ from mailprefs.schema.people import Recipient, Subscription
 
 CONFIRMATIONS: Final = frozenset({"confirmation"})
 """Single messages that ask a person to confirm an address: all that an unconfirmed one gets."""
+_TO_UNCONFIRMED: Final = CONFIRMATIONS | {"alarm"}
+"""Besides, the operator's own alarms: their address is set by the operator and read by them."""
 
 
 class Audience(NamedTuple):
@@ -96,7 +98,7 @@ def may_get(audience: Audience) -> ColumnElement[bool]:
     Never true for a person whose row is gone: it may stand over outer joins.
     """
     conditions = [Recipient.id.is_not(None), ~_suppressed(audience)]
-    if audience.template not in CONFIRMATIONS:
+    if audience.template not in _TO_UNCONFIRMED:
         conditions.append(Recipient.address_origin != AddressOrigin.UNCONFIRMED)
     if audience.needs_subscription:
         conditions.append(Subscription.state == SubscriptionState.SUBSCRIBED)

@@ -21,7 +21,7 @@ _LONGEST: Final = 600
 # The vendor's sentences are its own: whatever looks like a person's stays out of logs and mails.
 _ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:]+@[^\s<>()\[\]\"',;:]+")
 _IP = re.compile(
-    r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])|(?<![\w:])(?:[0-9a-fA-F]{0,4}:){3,7}[0-9a-fA-F]{0,4}(?![\w:])"
+    r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)|(?<![\w:])(?:[0-9a-fA-F]{0,4}:){3,7}[0-9a-fA-F]{0,4}(?![\w:])"
 )
 _SECRET = re.compile(r"(?<![\w-])(?=[\w.-]*\d)[\w-][\w.-]{22,}[\w-](?![\w-])")
 

@@ -1,10 +1,11 @@
-"""The threads beside the web: sending, counting opens, moving SQLite's log into its file."""
+"""The threads beside the web: sending, counting opens, looking for alarms, tidying SQLite."""
 
 import logging
 import threading
 from typing import Final
 
 from mailprefs.errors import StoreUnavailable
+from mailprefs.jobs.alarms import Watch
 from mailprefs.jobs.dispatch import Office, Workers
 from mailprefs.jobs.ingest import Ingest
 from mailprefs.web.parts import Parts
@@ -33,7 +34,12 @@ class Background:
         self._stop.clear()
         parts = self._parts
         ingest = Ingest(parts.db, parts.settings.spool_dir, parts.clock)
-        jobs = {"ingest": lambda: ingest.run(self._stop), "tidy": self._tidy}
+        watch = Watch(db=parts.db, settings=parts.settings, hasher=parts.hasher, clock=parts.clock)
+        jobs = {
+            "ingest": lambda: ingest.run(self._stop),
+            "tidy": self._tidy,
+            "alarms": lambda: watch.run(self._stop),
+        }
         self._threads = [
             threading.Thread(target=job, name=name, daemon=True) for name, job in jobs.items()
         ]
