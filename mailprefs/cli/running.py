@@ -47,8 +47,23 @@ def worker() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Private key that signs the events; made when missing.",
 )
-def sandbox(port: int, store: Path | None, webhook: str, key_file: Path | None) -> None:
+@click.option(
+    "--calls-per-second",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Answer 429 to calls beyond so many in a second, as vendors do.",
+)
+def sandbox(
+    port: int,
+    store: Path | None,
+    webhook: str,
+    key_file: Path | None,
+    calls_per_second: int | None,
+) -> None:
     """Run a stand-in for the vendor on this machine, with a mailbox page to look at."""
+    from mailprefs.sandbox.moods import Kind, Mood
     from mailprefs.sandbox.server import serve
 
-    serve(port=port, store=store, webhook=webhook, key_file=key_file)
+    limit = Mood(kind=Kind.TOO_FAST, calls=calls_per_second)
+    moods = (limit,) if calls_per_second else ()
+    serve(port=port, store=store, webhook=webhook, key_file=key_file, moods=moods)

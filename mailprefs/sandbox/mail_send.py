@@ -29,6 +29,7 @@ _REFUSALS = {
     Kind.FORBIDDEN: (403, "The from address does not match a verified Sender Identity."),
     Kind.REFUSE_MESSAGE: (400, "The from email does not contain a valid address."),
     Kind.TOO_MANY: (429, "too many requests"),
+    Kind.TOO_FAST: (429, "too many requests"),
     Kind.ERROR: (500, "internal server error"),
     Kind.ERROR_AFTER: (500, "internal server error"),
     Kind.UNAVAILABLE: (503, "service unavailable"),

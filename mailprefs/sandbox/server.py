@@ -199,22 +199,24 @@ class Sandbox:
         self._server.parts.moods.put(moods)
 
 
-def serve(
+def serve(  # noqa: PLR0913 - the options of one command
     *,
     port: int,
     store: Path | None = None,
     webhook: str | None = None,
     key_file: Path | None = None,
+    moods: tuple[Mood, ...] = (),
     tell: Callable[[str], object] = _say,
 ) -> None:
     """Run a sandbox on *port* of this machine until it is interrupted.
 
     *store* keeps the messages over a restart, *key_file* the key; *webhook* is the URL that gets
-    the events. Where to look, and the key to verify events with, is said to *tell*.
+    the events; it behaves as *moods* say. Where to look, and the key to verify events with, is
+    said to *tell*.
 
     :raises BadSetting: if the port is taken, or a setting can't work.
     """
-    settings = SandboxSettings(store=store, webhook=webhook or "", key_file=key_file)
+    settings = SandboxSettings(store=store, webhook=webhook or "", key_file=key_file, moods=moods)
     server = _Server(port, settings)
     with closing(server), suppress(KeyboardInterrupt):
         tell(f"Mailbox: {server.url}/mailbox")

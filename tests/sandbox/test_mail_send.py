@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mailprefs.errors import BadSetting
-from mailprefs.sandbox.moods import Kind, Mood
+from mailprefs.errors import BadInput, BadSetting
+from mailprefs.sandbox.moods import Kind, Mood, read
 from mailprefs.sandbox.server import Sandbox
 from mailprefs.sandbox.settings import SandboxSettings
 from mailprefs.vendor.message import Mailing, Outcome, Verdict
@@ -187,10 +187,11 @@ MOODS = {
 
 
 def test_every_kind_of_mood_is_tried() -> None:
-    assert set(MOODS) == set(Kind)
+    # Too fast is what several calls are, so it has a test of its own.
+    assert set(MOODS) | {Kind.TOO_FAST} == set(Kind)
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", MOODS)
 def test_it_misbehaves_once_as_told_counts_what_it_accepted_and_behaves_again(
     sandbox: Sandbox, carrier: SendGrid, kind: Kind
 ) -> None:
@@ -288,3 +289,23 @@ def test_a_port_that_is_taken_is_told(sandbox: Sandbox) -> None:
 
 def test_it_listens_on_this_machine_only(sandbox: Sandbox) -> None:
     assert sandbox.url.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("retry_after", [None, 2.0])
+def test_a_vendor_that_takes_so_many_calls_a_second_refuses_what_is_beyond_them(
+    sandbox: Sandbox, carrier: SendGrid, retry_after: float | None
+) -> None:
+    sandbox.mood(Mood(kind=Kind.TOO_FAST, calls=4, retry_after=retry_after))
+    outcomes = [carrier.hand_over(promotional(2)) for _ in range(6)]
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.ACCEPTED] * 4 + [Verdict.LATER] * 2
+    assert outcomes[-1].retry_after == retry_after
+    assert sandbox.accepted == 8
+    time.sleep(1.05)
+    assert carrier.hand_over(promotional(2)).verdict is Verdict.ACCEPTED
+
+
+def test_a_limit_of_calls_says_how_many() -> None:
+    with pytest.raises(BadInput, match="how many calls a second"):
+        read({"kind": "too_fast"})
+    (mood,) = read({"kind": "too_fast", "calls": 10, "retry_after": 1})
+    assert (mood.calls, mood.retry_after) == (10, 1)
