@@ -6,13 +6,12 @@ is tried again by the next look, and stops nothing.
 
 import json
 import logging
-import ssl
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from mailprefs.alarms.kinds import RUNBOOK, AlarmKind
 from mailprefs.schema.alarms import Alarm
-from mailprefs.vendor.connections import Connection, Endpoint, NotConnected, Unclear
+from mailprefs.vendor.connections import Connection, Endpoint, NotConnected, Unclear, verified_tls
 
 TIMEOUT: Final = 10.0
 
@@ -22,7 +21,7 @@ log = logging.getLogger("mailprefs.alarms")
 def post(url: str, alarm: Alarm) -> bool:
     """Post *alarm* as it stands; tell whether the receiver took it, with any 2xx."""
     parts = urlsplit(url)
-    tls = ssl.create_default_context() if parts.scheme == "https" else None
+    tls = verified_tls() if parts.scheme == "https" else None
     line = Connection(Endpoint(str(parts.hostname), parts.port, tls, TIMEOUT, TIMEOUT))
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     content = json.dumps(document(alarm), ensure_ascii=False).encode()

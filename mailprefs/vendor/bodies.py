@@ -159,9 +159,7 @@ class _Pattern:
     def __init__(self, mailing: Mailing) -> None:
         people = mailing.people
         columns = [*people.substitutions.values(), *people.headers.values()]
-        shared = [
-            column[0] if column.count(column[0]) == len(people) else _HOLE for column in columns
-        ]
+        shared = [_shared(column) for column in columns]
         named = [*people.substitutions, *people.headers]
         tags = len(people.substitutions)
         blank = Personal(
@@ -196,6 +194,13 @@ class _Pattern:
     def _text(part: Object) -> str:
         text = _dumps(part).replace("%", "%%")
         return text.replace(_dumps(_HOLE), "%s").replace(_dumps(_NUMBER), '"%d"')
+
+
+def _shared(column: Sequence[str]) -> str:
+    """Give the value that all of a column have, or a hole."""
+    first = column[0]
+    is_shared = column.count(first) == len(column) and first not in {_HOLE, _NUMBER}
+    return first if is_shared else _HOLE
 
 
 def _unusual(mailing: Mailing) -> set[int]:

@@ -8,7 +8,6 @@ connection per thread is kept alive, every wait has an end, and nothing is retri
 
 import logging
 import re
-import ssl
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,7 +21,14 @@ from mailprefs import errors
 from mailprefs.settings import is_loopback
 from mailprefs.vendor import answers
 from mailprefs.vendor.bodies import assemble, body
-from mailprefs.vendor.connections import Connections, Endpoint, NotConnected, Reply, Unclear
+from mailprefs.vendor.connections import (
+    Connections,
+    Endpoint,
+    NotConnected,
+    Reply,
+    Unclear,
+    verified_tls,
+)
 from mailprefs.vendor.message import Mailing, Outcome, Verdict
 from mailprefs.vendor.preflight.request import MOST_REQUEST_BYTES
 from mailprefs.vendor.preflight.rules import Fault
@@ -63,7 +69,7 @@ class SendGrid:
             "Content-Type": "application/json",
         }
         url = urlsplit(self._host)
-        tls = ssl.create_default_context() if url.scheme == "https" else None
+        tls = verified_tls() if url.scheme == "https" else None
         self._connections = Connections(
             Endpoint(str(url.hostname), url.port, tls, connect_timeout, read_timeout)
         )

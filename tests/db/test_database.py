@@ -102,7 +102,8 @@ def test_a_choice_passes_ahead_of_writers_that_wait(sqlite_url: str) -> None:
         _until_waiting(8)
         choice = threading.Thread(target=write, args=("choice", Gate.TAKING))
         choice.start()
-        _until_waiting(9)
+        # The first in line and the choice: it has said by then that it waits.
+        _until_waiting(2, lock=".writer")
     for thread in [*threads, choice]:
         thread.join(5)
     assert len(order) == 9
@@ -164,19 +165,21 @@ def test_nobody_waits_for_ever_behind_a_writer_that_hangs(
         one.close()
 
 
-def _until_waiting(n: int) -> None:
-    """Wait until *n* threads of this process wait for file locks."""
+def _until_waiting(n: int, *, lock: str = "") -> None:
+    """Wait until *n* threads of this process wait for file locks whose names end in *lock*."""
     until = time.monotonic() + 10
     while time.monotonic() < until:
         stacks = (walk_stack(frame) for frame in sys._current_frames().values())  # noqa: SLF001 - documented
-        if sum(any(is_in_turnstile(frame) for frame, _ in stack) for stack in stacks) >= n:
+        if sum(any(is_in_turnstile(frame, lock) for frame, _ in stack) for stack in stacks) >= n:
             return
         time.sleep(0.01)
     pytest.fail(f"{n} threads should wait for a lock")
 
 
-def is_in_turnstile(frame: FrameType) -> bool:
-    return frame.f_code.co_name == "_lock" and frame.f_code.co_filename == turnstile.__file__
+def is_in_turnstile(frame: FrameType, lock: str) -> bool:
+    code = frame.f_code
+    waits = code.co_name == "_lock" and code.co_filename == turnstile.__file__
+    return waits and str(frame.f_locals["path"]).endswith(lock)
 
 
 def test_reading_never_waits_for_a_writer(db: Database) -> None:
