@@ -128,6 +128,12 @@ def test_people_with_and_without_a_name_share_a_request() -> None:
     assert named == [True, False, False, True]
 
 
+@pytest.mark.parametrize("value", ["\0", "\1", "%s", "%", "\x1f"])
+def test_what_all_share_may_be_any_character(value: str) -> None:
+    mailing = promotional(people=[person(n, **leaving(value)) for n in (1, 2)])
+    assert json.loads(body(mailing)) == request(mailing)
+
+
 def test_people_with_other_tags_or_headers_can_t_share_a_request() -> None:
     for other in (
         person(2, substitutions={"-k7-leave-": "x"}),
