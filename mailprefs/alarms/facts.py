@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import func, select, text
+from sqlalchemy import String, func, literal, select, text, type_coerce
 from sqlalchemy.orm import Session
 
 from mailprefs.deliveries import pace
 from mailprefs.deliveries.counts import stall
 from mailprefs.schema.campaigns import Campaign, CampaignState
-from mailprefs.schema.deliveries import Batch, BatchState, HandOver, VendorPace
+from mailprefs.schema.deliveries import Batch, HandOver, VendorPace
 from mailprefs.schema.events import MalformedEvent, VendorEventRow
 from mailprefs.schema.opens import SpoolPosition
 from mailprefs.vendor.message import Verdict
@@ -128,7 +128,8 @@ def _unknown(session: Session, now: datetime) -> Iterable[Waiting]:
     rows = session.execute(
         select(Batch.campaign_id, func.sum(Batch.n - Batch.own).label("people"), since.label("at"))
         .join(HandOver, HandOver.id == Batch.hand_over_id)
-        .where(Batch.state == BatchState.UNKNOWN)
+        # Spelled out, as the index of these few has it.
+        .where(type_coerce(Batch.state, String) == literal("unknown", literal_execute=True))
         .group_by(Batch.campaign_id)
         .having(since <= now - _DECIDE_AFTER)
         .order_by(Batch.campaign_id)

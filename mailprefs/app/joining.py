@@ -70,7 +70,7 @@ def create_app(parts: Parts) -> "Flask":
     fresh_links.install(app, parts)
     pages.install(app, parts.settings)
     headers.install(app, parts.settings, untouched=untouched)
-    request_log.install(app, untouched=untouched | {"static", "health.healthz"})
+    request_log.install(app, untouched=untouched | {"static", "health.healthz", "metrics.show"})
     errors.install(app)
     app.before_request(access.guard)
     _routes(app, parts)
@@ -85,6 +85,7 @@ def _routes(app: "Flask", parts: Parts) -> None:
         fresh_links,
         front,
         health,
+        metrics,
         pixel,
         policy,
         preferences,
@@ -95,8 +96,8 @@ def _routes(app: "Flask", parts: Parts) -> None:
     from mailprefs.web.staff import pages as staff_pages
 
     auth.install(app, parts.db)
-    recipients = (pixel, unsubscribe, preferences, fresh_links, front, policy, webhooks, health)
-    for module in (*recipients, staff_pages, api):
+    recipients = (pixel, unsubscribe, preferences, fresh_links, front, policy, webhooks)
+    for module in (*recipients, health, metrics, staff_pages, api):
         app.register_blueprint(module.routes)
 
 

@@ -35,6 +35,7 @@ _PLACES: Final = {
     "campaign": _Place("campaigns", "campaign_group", "Write, check, send and stop campaigns."),
     "sending": _Place("sending", "sending_group", "See why all sending stands, and go on."),
     "report": _Place("reports", "report", "Print what became of a campaign."),
+    "alarms": _Place("alarms", "alarms", "See what stands in the way of the sending."),
     "run": _Place("running", "run", "Run the service."),
     "worker": _Place("running", "worker", "Send campaigns without serving pages."),
     "sandbox": _Place("running", "sandbox", "Run a stand-in for the vendor."),

@@ -38,6 +38,7 @@ DOORS = {
 FOR_ALL = {
     ("GET", "/staff/"),
     ("GET", "/staff/account"),
+    ("GET", "/staff/alarms"),
     ("POST", "/staff/account/password"),
     ("POST", "/staff/sign-out"),
     ("GET", "/staff/campaigns"),

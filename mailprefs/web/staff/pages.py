@@ -19,6 +19,7 @@ from mailprefs.web.current import here
 from mailprefs.web.errors import status_of
 from mailprefs.web.staff import (
     account,
+    alarms,
     campaigns,
     lists,
     people,
@@ -58,6 +59,7 @@ for _part in (
     people,
     lists,
     team,
+    alarms,
 ):
     routes.register_blueprint(_part.routes)
 routes.register_blueprint(sending.everything)
@@ -110,6 +112,7 @@ def shared() -> dict[str, Any]:
         # Not asked for again: a page that tells of a failing store must not need it.
         "me": g.get("member"),
         "navigation": navigation,
+        "alarm_banner": alarms.banner,
         "form_token": auth.form_token,
         "environment": settings.environment.value,
         "zone": settings.time_zone,

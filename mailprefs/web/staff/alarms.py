@@ -1,0 +1,77 @@
+"""What stands in the way of the sending: a banner on every staff page, and a page of its own."""
+
+from typing import Final, NamedTuple
+
+from flask import Blueprint, g, render_template, request, url_for
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from mailprefs.alarms import keeping
+from mailprefs.alarms.kinds import Advice, AlarmKind
+from mailprefs.errors import StoreUnavailable
+from mailprefs.schema.alarms import Alarm
+from mailprefs.schema.deliveries import VendorPace
+from mailprefs.web import auth
+from mailprefs.web.current import here
+
+_KINDS: Final = {kind.value: kind for kind in AlarmKind}
+_CAMPAIGN: Final = "campaign "
+
+routes = Blueprint("alarms", __name__, url_prefix="/alarms")
+
+
+class Shown(NamedTuple):
+    """One alarm as a page shows it; *url* leads to its campaign, if it is about one."""
+
+    alarm: Alarm
+    kind: AlarmKind | None
+    url: str | None
+
+    @property
+    def advice(self) -> Advice | None:
+        """Give what to know and to do; None for a kind of a later release."""
+        return self.kind.advice if self.kind else None
+
+
+@routes.get("")
+@auth.only()
+def listed() -> str:
+    """Show the open alarms with what is safe and what to do, and those that were over lately."""
+    parts = here()
+    with parts.db.reading() as session:
+        now_open = _open(session)
+        cleared = [_shown(one) for one in keeping.cleared_lately(session, now=parts.clock())]
+    return render_template("staff/alarms.html", now_open=now_open, cleared=cleared)
+
+
+def banner() -> list[Shown]:
+    """List the open alarms for the page that is being made; none where the page tells them itself.
+
+    A store that is away has its own page, which must not need the store.
+    """
+    if g.get("member") is None or request.endpoint == "staff.alarms.listed":
+        return []
+    try:
+        with here().db.reading() as session:
+            return _open(session)
+    except StoreUnavailable:
+        return []
+
+
+def _open(session: Session) -> list[Shown]:
+    """List the open alarms, without those that somebody has mended since the last look."""
+    found = keeping.open_now(session)
+    pace = session.execute(select(VendorPace.stopped_at, VendorPace.opened_at)).one_or_none()
+    mended = {
+        AlarmKind.SENDING_STOPPED.value: pace is None or pace.stopped_at is None,
+        AlarmKind.BREAKER_OPEN.value: pace is None or pace.opened_at is None,
+    }
+    return [_shown(one) for one in found if not mended.get(one.kind)]
+
+
+def _shown(alarm: Alarm) -> Shown:
+    url = None
+    if alarm.subject.startswith(_CAMPAIGN):
+        number = int(alarm.subject.removeprefix(_CAMPAIGN))
+        url = url_for("staff.campaigns.show", campaign_id=number)
+    return Shown(alarm, _KINDS.get(alarm.kind), url)
