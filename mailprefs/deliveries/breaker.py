@@ -15,7 +15,7 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import Table, case, select, update
+from sqlalchemy import Table, select, update
 from sqlalchemy.orm import Session
 
 from mailprefs import audit
@@ -139,12 +139,6 @@ def close(session: Session) -> None:
             details={"open_since": row.opened_at.isoformat(), "probes": row.probes},
         )
     _change(session, unclear=0, opened_at=None, probe_at=None, probing_id=None, probes=0)
-
-
-def probe_now(session: Session) -> None:
-    """Let the next probe begin at once, unless one is under way."""
-    waits = case((_TABLE.c.probing_id.is_(None), None), else_=_TABLE.c.probe_at)
-    _change(session, probe_at=waits)
 
 
 def _after(doublings: int, first_after: float) -> timedelta:

@@ -11,18 +11,20 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from mailprefs.deliveries import hold, limits, measure, pace, people, pick
+from mailprefs.deliveries import breaker, hold, measure, people, pick, turns
 from mailprefs.deliveries.contents import Contents
 from mailprefs.deliveries.pace import Wait
 from mailprefs.deliveries.pick import Picked
 from mailprefs.errors import StoreUnavailable
 from mailprefs.policy import TrackingBasis
+from mailprefs.rates import NONE as NO_LIMITS
+from mailprefs.rates import Limits
 from mailprefs.rendering.content import Content
 from mailprefs.rendering.person import Person
 
@@ -34,15 +36,17 @@ START_WITHIN: Final = 5.0
 class Terms:
     """What a worker claims by: who it is, and the settings that matter here.
 
-    *lease* in seconds; *rate* in recipients a second, 0 for no limit. *may_mail* says whether an
-    address may be mailed from this installation at all (staging's allow-list), None: any.
+    *lease* in seconds, *probe_after* as in ``Claim``; *limits* on how many recipients go.
+    *may_mail* says whether an address may be mailed from this installation at all (staging's
+    allow-list), None: any.
     """
 
     owner: str
     vendor: str
     batch_size: int
     lease: float
-    rate: float = 0.0
+    probe_after: float = breaker.FIRST
+    limits: Limits = NO_LIMITS
     unknown_region_basis: TrackingBasis = TrackingBasis.NOTICE
     may_mail: Callable[[str], bool] | None = None
 
@@ -63,7 +67,9 @@ class Claim:
     """One batch in this worker's hands: plain values, to be used after the transaction.
 
     *waits* is how many requests in a row were asked to wait before it; *is_first* tells that the
-    campaign had no hand-over before.
+    campaign had no hand-over before. *is_probe* tells that the breaker let it through to find out
+    whether calls are answered again; the first probe comes *probe_after* seconds after it opens.
+    *counted* is by which limits' names its people were counted.
     """
 
     held: Held
@@ -72,6 +78,9 @@ class Claim:
     people: Sequence[Person] = field(repr=False)
     waits: int
     is_first: bool
+    is_probe: bool = False
+    probe_after: float = breaker.FIRST
+    counted: tuple[str, ...] = ()
 
     @property
     def attempt(self) -> str:
@@ -101,31 +110,41 @@ def claim(
     :raises BrokenBatch: for anything but a failing database, once a batch was picked; the
         transaction must end without a commit.
     """
-    turn = pace.turn(session)
-    if isinstance(turn, Wait):
-        return turn
-    room = limits.room(session, turn.at, rate=terms.rate, batch_size=terms.batch_size)
-    if isinstance(room, Wait):
-        return room
-    picked = pick.first(session)
+    go = turns.ask(session, terms.limits, batch_size=terms.batch_size)
+    if isinstance(go, Wait):
+        return go
+    picked = pick.first(session, go.without)
     if picked is None:
-        return None
+        return go.nothing(session)
     with _naming(picked):
-        if room is not None and picked.open > room:
-            picked = pick.split(session, picked, room)
+        if picked.open > (most := go.most(picked)):
+            picked = pick.split(session, picked, most)
         content = contents.get(session, picked.content_id)
         found = people.read(session, picked, content, terms, now=now)
         if not found.people:
             hold.nobody_left(session, picked, found.skipped)
             return Wait(0.0)
-        hand_over_id = hold.take(session, picked, found, terms, at=turn.at)
+        hand_over_id = hold.take(session, picked, found, terms, at=go.at)
         if picked.is_measurable:
             measure.add(session, picked.campaign_id, found)
-        limits.take(session, turn.at, len(found.people), rate=terms.rate)
-        held = Held(
-            hand_over_id, picked.id, picked.campaign_id, picked.first_id, picked.last_id, turn.at
+        if go.probe is not None:
+            until = go.at + timedelta(seconds=terms.lease)
+            breaker.began(session, hand_over_id, until=until)
+        return Claim(
+            _held(hand_over_id, picked, go.at),
+            picked,
+            content,
+            found.people,
+            go.waits,
+            picked.is_first,
+            go.probe is not None,
+            terms.probe_after,
+            go.count(session, picked, len(found.people)),
         )
-        return Claim(held, picked, content, found.people, turn.waits, picked.is_first)
+
+
+def _held(hand_over_id: int, picked: Picked, at: datetime) -> Held:
+    return Held(hand_over_id, picked.id, picked.campaign_id, picked.first_id, picked.last_id, at)
 
 
 @contextmanager

@@ -59,6 +59,7 @@ def take(session: Session, picked: Picked, found: Found, holder: Holder, *, at: 
             "modes": found.modes,
             "owner": holder.owner,
             "claimed_at": at,
+            "after_id": picked.after_id,
         },
     )
     hand_over_id: int = written.scalar_one()

@@ -11,25 +11,38 @@ not_allowed             pending again, and everything stops with the reason
 too_large               pending again, as two batches
 ======================  =======================================================================
 
-An answer may come after the lease was lost and the batch became unknown; it still counts.
+An answer may come after the lease was lost and the batch became unknown; it still counts. An event
+may come before the answer; it is proof, whatever the answer says.
 """
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Table, Update, bindparam, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    String,
+    Table,
+    Update,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from mailprefs import audit
 from mailprefs.db import dialects
-from mailprefs.deliveries import hold, measure, pace, pick
+from mailprefs.deliveries import breaker, calls, hold, limits, measure, pace, pick, proof
 from mailprefs.deliveries.claim import Claim
 from mailprefs.deliveries.pick import Picked
 from mailprefs.policy import Failure
 from mailprefs.schema.base import UtcDateTime
 from mailprefs.schema.campaigns import Campaign, CampaignState
-from mailprefs.schema.deliveries import Batch, BatchState, HandOver
+from mailprefs.schema.deliveries import Batch, BatchState, Decision, HandOver
 from mailprefs.vendor.message import Outcome, Verdict
 
 GIVEN_BACK: Final = "given_back"
@@ -63,23 +76,27 @@ _SENT: Final = _settled(BatchState.SENT, *_UNDECIDED, BatchState.PENDING)
 
 
 def _ended(at: ColumnElement[datetime]) -> Update:
-    """Give the statement that ends a hand-over whose outcome isn't certain yet."""
+    """Give the statement that ends a hand-over which has no answer that is certain yet.
+
+    One that an event has proved stays accepted, and gets the rest of the answer.
+    """
+    outcome = _HAND_OVERS.c.outcome
+    accepted = Verdict.ACCEPTED.value
+    proved = and_(outcome == accepted, _HAND_OVERS.c.status.is_(None))
     return (
         update(_HAND_OVERS)
         .where(
             _HAND_OVERS.c.id == bindparam("hand_over"),
-            or_(
-                _HAND_OVERS.c.outcome.is_(None),
-                _HAND_OVERS.c.outcome == Verdict.UNCLEAR.value,
-            ),
+            or_(outcome.is_(None), outcome == Verdict.UNCLEAR.value, proved),
         )
         .values(
             ended_at=at,
-            outcome=bindparam("word"),
+            outcome=case((outcome == accepted, accepted), else_=bindparam("word", type_=String)),
             status=bindparam("new_status"),
             message_id=bindparam("new_message_id"),
             reason=bindparam("new_reason"),
         )
+        .returning(_HAND_OVERS.c.decision)
     )
 
 
@@ -89,12 +106,16 @@ _END_POSTGRESQL: Final = _ended(func.clock_timestamp(type_=UtcDateTime))
 
 def record(session: Session, claim: Claim, outcome: Outcome) -> None:
     """Write down what the request of *claim* came to; a second time changes nothing."""
-    if not _end_hand_over(session, claim, outcome.verdict.value, outcome):
+    ended = _end_hand_over(session, claim, outcome.verdict.value, outcome)
+    if ended is None:
         return
+    _tell_breaker(session, claim, outcome.verdict)
     if outcome.verdict in {Verdict.ACCEPTED, Verdict.UNCLEAR}:
         _may_be_accepted(session, claim, outcome.verdict)
+        if ended.decision is not None and outcome.verdict is Verdict.ACCEPTED:
+            proof.make_sent(session, claim.held.campaign_id, claim.held.hand_over_id)
         return
-    _slow_down(session, outcome)
+    _slow_down(session, claim, outcome)
     failed = _failed(claim, outcome)
     left = _back_to_pending(session, claim, failed)
     if left is None or failed or outcome.verdict not in _REFUSING:
@@ -108,12 +129,19 @@ def record(session: Session, claim: Claim, outcome: Outcome) -> None:
 def give_back(session: Session, claim: Claim, reason: str) -> None:
     """Make a batch pending again whose request never began."""
     began = Outcome(verdict=Verdict.NOT_CONNECTED, reason=reason)
-    if _end_hand_over(session, claim, GIVEN_BACK, began):
+    if _end_hand_over(session, claim, GIVEN_BACK, began) is not None:
+        _tell_breaker(session, claim, began.verdict)
         _back_to_pending(session, claim, {})
 
 
-def _end_hand_over(session: Session, claim: Claim, word: str, outcome: Outcome) -> bool:
-    """Write the end of a hand-over down; false if it has one that is certain."""
+class _Ended(NamedTuple):
+    """A hand-over that has its answer now, and what was decided while it had none."""
+
+    decision: Decision | None
+
+
+def _end_hand_over(session: Session, claim: Claim, word: str, outcome: Outcome) -> _Ended | None:
+    """Write the end of a hand-over down; None if it has one that is certain."""
     values: dict[str, object] = {
         "hand_over": claim.held.hand_over_id,
         "word": word,
@@ -123,36 +151,42 @@ def _end_hand_over(session: Session, claim: Claim, word: str, outcome: Outcome) 
     }
     if dialects.is_sqlite(session):
         values["at"] = dialects.database_time(session)
-        ended = session.connection().execute(_END_SQLITE, values)
+        query = _END_SQLITE
     else:
-        ended = session.connection().execute(_END_POSTGRESQL, values)
-    return ended.rowcount == 1
+        query = _END_POSTGRESQL
+    row = session.connection().execute(query, values).one_or_none()
+    return _Ended(row.decision) if row is not None else None
+
+
+def _tell_breaker(session: Session, claim: Claim, verdict: Verdict) -> None:
+    """Let the breaker know of what concerns it: unclear answers, and any to its probes."""
+    hand_over_id, first_after = claim.held.hand_over_id, claim.probe_after
+    if verdict is Verdict.UNCLEAR:
+        breaker.unclear(session, hand_over_id, first_after=first_after)
+    elif claim.is_probe and verdict is Verdict.ACCEPTED:
+        breaker.close(session)
+    elif claim.is_probe:
+        breaker.undecided(session, hand_over_id, first_after=first_after)
 
 
 def _may_be_accepted(session: Session, claim: Claim, verdict: Verdict) -> None:
     """Make the batch sent, or unknown where the vendor's answer was not to be had."""
-    is_sent = verdict is Verdict.ACCEPTED
+    is_accepted = verdict is Verdict.ACCEPTED
+    is_sent = is_accepted or proof.is_accepted(session, claim.picked.after_id)
     held = {"batch": claim.held.batch_id, "hand_over": claim.held.hand_over_id}
     session.connection().execute(_SENT if is_sent else _UNKNOWN, held)
     if claim.picked.is_first:
-        stamp_first(session, claim.held.campaign_id, claim.held.claimed_at)
-    if is_sent and claim.waits:
+        proof.stamp_first(session, claim.held.campaign_id, claim.held.claimed_at)
+    if is_accepted and claim.waits:
         pace.went_well(session)
 
 
-def stamp_first(session: Session, campaign_id: int, at: datetime) -> None:
-    """Write down when a campaign first reached, or may have reached, the vendor."""
-    session.execute(
-        update(_CAMPAIGNS)
-        .where(_CAMPAIGNS.c.id == campaign_id, _CAMPAIGNS.c.first_hand_over_at.is_(None))
-        .values(first_hand_over_at=at)
-    )
-
-
-def _slow_down(session: Session, outcome: Outcome) -> None:
+def _slow_down(session: Session, claim: Claim, outcome: Outcome) -> None:
     """Make all workers wait or stop, where that is what the answer means."""
     if outcome.verdict in {Verdict.LATER, Verdict.NOT_CONNECTED}:
-        pace.wait_for_all(session, seconds=outcome.retry_after)
+        pace.wait_for_all(session, seconds=outcome.retry_after, waits=claim.waits)
+        if outcome.verdict is Verdict.LATER:
+            calls.refused(session, claim.held.claimed_at)
     elif outcome.verdict is Verdict.NOT_ALLOWED and pace.stop(session, outcome.reason):
         audit.record(
             session,
@@ -193,6 +227,7 @@ def _back_to_pending(
     if own is None:
         return None
     own += hold.fail(session, failed)
+    limits.give_back(session, claim.counted, len(claim.people), at=held.claimed_at)
     if claim.picked.is_measurable:
         measure.take_back(session, held.campaign_id, (held.first_id, held.last_id))
     state = BatchState.PENDING if own < claim.picked.n else BatchState.SENT

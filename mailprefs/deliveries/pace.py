@@ -8,7 +8,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import Table, func, select, update
+from sqlalchemy import Table, case, func, select, update
 from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
@@ -21,13 +21,16 @@ _COLUMNS: Final = (
     _TABLE.c.waits,
     _TABLE.c.stopped_at,
     _TABLE.c.stopped_reason,
+    _TABLE.c.unclear,
+    _TABLE.c.next_turn_at,
 )
 # Kept, because making a statement takes longer than running it.
 _READ: Final = select(*_COLUMNS)
 _READ_TIMED: Final = _READ.add_columns(func.clock_timestamp(type_=UtcDateTime))
 _LOCK_TIMED: Final = _READ_TIMED.with_for_update()
 _ROW: Final = 1
-_BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
+BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""The next call's turn while the vendor has refused nothing: calls are not paced."""
 LONGEST_WAIT: Final = 300.0
 """Seconds that the growing wait ends at; the vendor itself may ask for longer."""
 _MOST_DOUBLINGS: Final = 16
@@ -38,11 +41,15 @@ _LONGEST_REASON: Final = 1_000
 class Turn(NamedTuple):
     """A claim may be made, at which instant.
 
-    *waits* is how many answers in a row asked to wait; an accepted request sets it back.
+    *waits* is how many answers in a row asked to wait; an accepted request sets it back. *unclear*
+    is how many were unclear: if any, the breaker has to be asked, too; and ``calls`` where calls
+    are paced.
     """
 
     at: datetime
     waits: int
+    unclear: int
+    is_paced: bool
 
 
 class Wait(NamedTuple):
@@ -59,6 +66,8 @@ class Pace(NamedTuple):
     waits: int
     stopped_at: datetime | None
     stopped_reason: str | None
+    unclear: int
+    next_turn_at: datetime
 
 
 class _Row(NamedTuple):
@@ -68,6 +77,8 @@ class _Row(NamedTuple):
     waits: int
     stopped_at: datetime | None
     stopped_reason: str | None
+    unclear: int
+    next_turn_at: datetime
     at: datetime
 
 
@@ -78,20 +89,27 @@ def turn(session: Session) -> Turn | Wait:
         return Wait(LONGEST_WAIT, row.stopped_reason)
     if row.wait_until is not None and row.wait_until > row.at:
         return Wait((row.wait_until - row.at).total_seconds())
-    return Turn(row.at, row.waits)
+    return Turn(row.at, row.waits, row.unclear, row.next_turn_at > BEGINNING)
 
 
-def wait_for_all(session: Session, *, seconds: float | None = None) -> float:
-    """Make all workers wait: *seconds* as the vendor asked, else growing; give for how long."""
+def wait_for_all(
+    session: Session, *, seconds: float | None = None, waits: int | None = None
+) -> float:
+    """Make all workers wait: *seconds* as the vendor asked, else growing; give for how long.
+
+    *waits* is how many there had been when the call was claimed: several that were refused at once
+    make one wait, and not one that grows with each of them.
+    """
     row = _row(session, lock=True)
+    waits = row.waits if waits is None else waits
     # Spread over some time, so that hosts don't all come back in the same instant.
     spread = 1 + _SPREAD * secrets.randbelow(1_000) / 1_000
     # Bounded before it grows: days of refusals would make a number that no float holds.
-    growing = min(2.0 ** min(row.waits, _MOST_DOUBLINGS), LONGEST_WAIT)
+    growing = min(2.0 ** min(waits, _MOST_DOUBLINGS), LONGEST_WAIT)
     delay = (growing if seconds is None else max(seconds, 0.1)) * spread
     until = row.at + timedelta(seconds=delay)
     if row.wait_until is None or row.wait_until < until:
-        _change(session, wait_until=until, waits=row.waits + 1)
+        _change(session, wait_until=until, waits=max(row.waits, waits + 1))
     return delay
 
 
@@ -112,15 +130,17 @@ def stop(session: Session, reason: str) -> bool:
 
 
 def start(session: Session) -> None:
-    """Let the workers go on after a stop or a wait."""
+    """Let the workers go on after a stop or a wait; where the breaker is open, probe at once."""
     _row(session, lock=True)
-    _change(session, stopped_at=None, stopped_reason=None, wait_until=None, waits=0)
+    probe_at = case((_TABLE.c.probing_id.is_(None), None), else_=_TABLE.c.probe_at)
+    going = {"stopped_at": None, "stopped_reason": None, "wait_until": None, "waits": 0}
+    _change(session, **going, probe_at=probe_at)
 
 
 def show(session: Session) -> Pace:
     """Tell how the sending stands."""
     row = session.execute(select(*_COLUMNS)).one_or_none()
-    return Pace(*row) if row else Pace(None, 0, None, None)
+    return Pace(*row) if row else Pace(None, 0, None, None, 0, BEGINNING)
 
 
 def _row(session: Session, *, lock: bool) -> _Row:
@@ -128,7 +148,7 @@ def _row(session: Session, *, lock: bool) -> _Row:
     row = _read(session, lock=lock)
     if row is None:
         first = dialects.insert(session, VendorPace)
-        first = first.values(id=_ROW, next_turn_at=_BEGINNING, waits=0)
+        first = first.values(id=_ROW, next_turn_at=BEGINNING, waits=0)
         session.execute(first.on_conflict_do_nothing())
         row = _read(session, lock=lock)
     if row is None:

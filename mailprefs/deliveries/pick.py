@@ -15,17 +15,17 @@ _COLUMNS = """
     b.id, b.campaign_id, b.content_id, b.priority, b.first_id, b.last_id, b.n, b.own,
     c.topic_id, c.message_class, c.template, c.first_hand_over_at IS NULL,
     t.slug, t.name, t.tracking, t.unasked_tracking,
-    s.base_url, s.from_address, s.name, s.reply_to, s.ip_pool
+    s.base_url, s.from_address, s.name, s.reply_to, s.ip_pool, b.after_id
 """
 # The state of campaigns stands still while the gate is held. The campaigns come in the order of
 # their class, and the first one's first batch that no other worker is taking is the answer. What
 # else is needed is joined to that one batch: joined further in, it may undo the order.
-_POSTGRESQL = text(f"""
+_POSTGRESQL: Final = f"""
     SELECT {_COLUMNS}
     FROM (
         SELECT b.*
         FROM (
-            SELECT id FROM campaigns WHERE state = 'sending'
+            SELECT id FROM campaigns WHERE state = 'sending' {{}}
             ORDER BY standing DESC, message_class, id
         ) c
         CROSS JOIN LATERAL (
@@ -39,8 +39,8 @@ _POSTGRESQL = text(f"""
     JOIN campaigns c ON c.id = b.campaign_id
     JOIN topics t ON t.id = c.topic_id
     JOIN senders s ON s.id = t.sender_id
-""")  # noqa: S608 - made of constants
-_SQLITE = text(f"""
+"""  # noqa: S608 - made of constants
+_SQLITE: Final = f"""
     SELECT {_COLUMNS}
     FROM batches b
     JOIN campaigns c ON c.id = b.campaign_id
@@ -54,12 +54,27 @@ _SQLITE = text(f"""
                 WHERE p.campaign_id = campaigns.id AND p.state = 'pending'
                 ORDER BY p.priority, p.id LIMIT 1
             ) AS batch_id
-            FROM campaigns WHERE state = 'sending'
+            FROM campaigns WHERE state = 'sending' {{}}
         ) f
         WHERE f.batch_id IS NOT NULL
         ORDER BY f.standing DESC, f.message_class, f.id LIMIT 1
     )
-""")  # noqa: S608 - made of constants
+"""  # noqa: S608 - made of constants
+# Kept, because making a statement takes longer than running it.
+_ALL_OF: Final = {True: text(_SQLITE.format("")), False: text(_POSTGRESQL.format(""))}
+
+
+class Without(NamedTuple):
+    """What must not be picked: these classes, and campaigns of these senders.
+
+    A single message is held back by its class only: somebody waits for it at this moment.
+    """
+
+    classes: frozenset[str] = frozenset()
+    sender_ids: tuple[int, ...] = ()
+
+
+NOTHING: Final = Without()
 
 
 class Picked(NamedTuple):
@@ -86,6 +101,7 @@ class Picked(NamedTuple):
     from_name: str
     reply_to: str
     ip_pool: str | None
+    after_id: int | None = None
 
     @property
     def open(self) -> int:
@@ -98,9 +114,15 @@ class Picked(NamedTuple):
         return self.message_class.may_be_measured and self.tracking is not TrackingMode.OFF
 
 
-def first(session: Session) -> Picked | None:
-    """Give the next pending batch of all campaigns that are sending, locked; None if none is."""
-    query = _SQLITE if dialects.is_sqlite(session) else _POSTGRESQL
+def first(session: Session, without: Without = NOTHING) -> Picked | None:
+    """Give the next pending batch of all campaigns that are sending, locked; None if none is.
+
+    Whatever is *without* room is passed over, and holds nothing else back.
+    """
+    is_sqlite = dialects.is_sqlite(session)
+    query = _ALL_OF[is_sqlite]
+    if without != NOTHING:
+        query = text((_SQLITE if is_sqlite else _POSTGRESQL).format(_but(without)))
     row = session.connection().execute(query).one_or_none()
     if row is None:
         return None
@@ -109,6 +131,16 @@ def first(session: Session) -> Picked | None:
     values[11] = bool(row[11])
     values[14], values[15] = TrackingMode(row[14]), TrackingMode(row[15])
     return Picked(*values)
+
+
+def _but(without: Without) -> str:
+    """Give the condition that passes over what has no room."""
+    parts = [f"AND message_class <> '{MessageClass(one).value}'" for one in without.classes]
+    if without.sender_ids:
+        ids = ", ".join(str(int(one)) for one in without.sender_ids)
+        topics = f"SELECT id FROM topics WHERE sender_id IN ({ids})"  # noqa: S608 - whole numbers
+        parts.append(f"AND (standing OR topic_id NOT IN ({topics}))")
+    return " ".join(parts)
 
 
 def split(session: Session, picked: Picked, most: int) -> Picked:
@@ -131,6 +163,7 @@ def split(session: Session, picked: Picked, most: int) -> Picked:
             n=picked.n - n,
             own=picked.own - (n - most),
             state=BatchState.PENDING,
+            after_id=picked.after_id,
         )
     )
     smaller = picked._replace(last_id=rest - 1, n=n, own=n - most)

@@ -20,7 +20,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from mailprefs.db.database import Database, Gate
-from mailprefs.deliveries import freeze, outcome, settle
+from mailprefs.deliveries import freeze, outcome, settle, unknown
 from mailprefs.deliveries.aside import set_aside
 from mailprefs.deliveries.claim import START_WITHIN, BrokenBatch, Claim, Terms, claim
 from mailprefs.deliveries.contents import Contents
@@ -75,7 +75,8 @@ class Office:
             vendor=self.vendor_name,
             batch_size=settings.batch_size,
             lease=settings.lease,
-            rate=settings.send_rate,
+            probe_after=settings.probe_after,
+            limits=settings.limits,
             unknown_region_basis=settings.unknown_region_basis,
             may_mail=settings.may_mail,
         )
@@ -113,6 +114,7 @@ class Worker:
         with office.db.reading() as session:
             any_due = freeze.any_due(session, now=now)
             any_lost, any_ended = settle.any_lost(session), settle.any_ended(session)
+            any_again = unknown.any_to_go_again(session, settle_time=office.settings.settle_time)
             freezing = freeze.freezing(session)
         if any_due:
             with office.db.transaction() as session:
@@ -121,11 +123,20 @@ class Worker:
             with office.db.transaction() as session:
                 for batch_id in settle.sweep(session):
                     log.warning("batch %d is unknown: its worker was lost", batch_id)
+        if any_again:
+            self._go_again()
         if any_ended:
             with office.db.transaction() as session:
                 for campaign_id, state in settle.end_campaigns(session, now=now).items():
                     log.info("campaign %d is %s", campaign_id, state.value)
         return freezing
+
+    def _go_again(self) -> None:
+        """Let administrative messages go once more of which nothing has been heard for long."""
+        settle_time = self._office.settings.settle_time
+        with self._office.db.transaction() as session:
+            for campaign_id, n in unknown.go_again(session, settle_time=settle_time).items():
+                log.warning("campaign %d goes again to %d people: unknown", campaign_id, n)
 
     def send_next(self) -> Wait | None:
         """Claim the next batch and hand it over; ``Wait(0)``: ask again; None: nothing to send."""

@@ -22,6 +22,7 @@ from mailprefs.policy import (
     TrackingBasis,
     TrackingMode,
 )
+from mailprefs.rates import Limits, Rate
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.choices import Suppression
 from mailprefs.schema.deliveries import Batch, BatchState, Delivery, HandOver
@@ -298,7 +299,7 @@ def test_a_batch_size_changed_on_the_way_leaves_nobody_out(db: Database) -> None
     with db.transaction() as session:
         person = session.scalars(select(Recipient.id).order_by(Recipient.id)).all()[1]
     leave(db, person)
-    taken = take_one(db, replace(TERMS, rate=2))
+    taken = take_one(db, replace(TERMS, limits=Limits(everything=Rate(2.0))))
     assert [one.delivery_id & 0xFFFFFFFF for one in taken.people] == [1]
     answer(db, taken)
     assert count(db, campaign_id).pending == 6
