@@ -1,17 +1,43 @@
 """Addresses that are not to be mailed, by keyed hash: one row for each reason, each with its scope.
 
 Rows only. A person's own no goes through ``preferences``, which also writes the ledger.
+
+What the vendor says against an address is *evidence*. The earliest stands, whatever came first; one
+from before a lift changes nothing, so that an old event or list never undoes what staff decided.
 """
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from mailprefs import audit
+from mailprefs.audit import Actor
 from mailprefs.db import dialects
+from mailprefs.db.database import require_taking
+from mailprefs.errors import BadInput, Conflict, NotFound
 from mailprefs.policy import Scope, Source, SuppressionReason
-from mailprefs.schema.choices import Suppression
+from mailprefs.schema.choices import Suppression, SuppressionLift
+
+SHORTEST_REASON = 10
+"""Characters of the written reason for a lift."""
+
+
+class Evidence(NamedTuple):
+    """What the vendor says against an address, since when, and for which message.
+
+    *is_echo*: it only repeats what stands on the vendor's own lists, and tried no mailbox; *at* is
+    then when it was said, which is no news.
+    """
+
+    address_hash: bytes
+    key_id: int
+    reason: SuppressionReason
+    at: datetime
+    delivery_id: int | None = None
+    is_echo: bool = False
 
 
 def add(  # noqa: PLR0913 - the columns of one row
@@ -43,6 +69,140 @@ def add(  # noqa: PLR0913 - the columns of one row
         .returning(Suppression.id)
     )
     return added.one_or_none() is not None
+
+
+def believe(session: Session, evidence: Evidence) -> bool:
+    """Keep mail from an address as the vendor's *evidence* asks; tell whether that is new.
+
+    Nothing comes of it where the address was lifted since, or belongs to somebody erased.
+
+    :raises RuntimeError: in a transaction that wasn't opened with ``Gate.TAKING``.
+    """
+    require_taking(session)
+    address_hash, reason = evidence.address_hash, evidence.reason
+    reasons = {one.reason for one in of(session, address_hash)}
+    if SuppressionReason.ERASED in reasons or _is_settled(session, evidence):
+        return False
+    if reason in reasons:
+        date_back(session, evidence)
+        return False
+    return add(
+        session,
+        address_hash,
+        evidence.key_id,
+        reason,
+        Source.VENDOR,
+        now=evidence.at,
+        delivery_id=evidence.delivery_id,
+    )
+
+
+def date_back(session: Session, evidence: Evidence) -> None:
+    """Let the earliest thing that the vendor said be a suppression's cause, in whatever order."""
+    later = Suppression.created_at > evidence.at
+    if evidence.delivery_id is not None:
+        same = Suppression.created_at == evidence.at
+        later = or_(later, and_(same, Suppression.delivery_id > evidence.delivery_id))
+    session.execute(
+        update(Suppression)
+        .where(
+            Suppression.address_hash == evidence.address_hash,
+            Suppression.reason == evidence.reason,
+            Suppression.source == Source.VENDOR,
+            later,
+        )
+        .values(created_at=evidence.at, delivery_id=evidence.delivery_id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def lifted_at(session: Session, address_hash: bytes, reason: SuppressionReason) -> datetime | None:
+    """Give when a suppression of this address was last lifted for good reason, if ever."""
+    return session.scalar(
+        select(func.max(SuppressionLift.lifted_at)).where(
+            SuppressionLift.address_hash == address_hash, SuppressionLift.reason == reason
+        )
+    )
+
+
+def lifts(
+    session: Session, *, address_hash: bytes | None = None, limit: int = 100
+) -> list[SuppressionLift]:
+    """List what was lifted, newest first; of one address, or of all."""
+    query = select(SuppressionLift).order_by(SuppressionLift.id.desc()).limit(limit)
+    if address_hash is not None:
+        query = query.where(SuppressionLift.address_hash == address_hash)
+    return list(session.scalars(query))
+
+
+def lift_by_staff(  # noqa: PLR0913 - whose, which, by whom, why and when
+    session: Session,
+    address_hash: bytes,
+    reason: SuppressionReason,
+    actor: Actor,
+    *,
+    because: str,
+    now: datetime,
+) -> None:
+    """Let mail go to an address again that a mailbox or the vendor had refused; on record.
+
+    It lifts one reason and makes no yes of a no: whoever complained has also left promotional mail,
+    and that stays until they come back themselves.
+
+    :raises Conflict: for what only the person can take back, and for somebody erased.
+    :raises BadInput: without a reason in a sentence.
+    :raises NotFound: where the address isn't suppressed for this reason.
+    """
+    if not reason.can_be_lifted:
+        msg = (
+            "Nobody can lift this here: who left promotional mail comes back by their own "
+            "preference page, and who was erased is gone for good."
+        )
+        raise Conflict(msg)
+    if len(because.strip()) < SHORTEST_REASON:
+        msg = "Say in a sentence why it is lifted; it is kept in the audit."
+        raise BadInput(msg)
+    stood = next((one for one in of(session, address_hash) if one.reason is reason), None)
+    if stood is None:
+        msg = "That address isn't suppressed for this reason."
+        raise NotFound(msg)
+    audit.record(
+        session,
+        actor,
+        "suppression.lifted",
+        ("suppression", stood.id),
+        now=now,
+        reason=because.strip(),
+        details={"why": reason.value, "since": stood.created_at.isoformat()},
+    )
+    session.add(
+        SuppressionLift(
+            address_hash=address_hash,
+            reason=reason,
+            source=stood.source,
+            since=stood.created_at,
+            lifted_at=now,
+            staff_id=actor.staff_id,
+            because=because.strip(),
+        )
+    )
+    lift(session, address_hash, reason)
+
+
+def totals(session: Session) -> dict[SuppressionReason, int]:
+    """Count the suppressions in force, by reason."""
+    rows = session.execute(
+        select(Suppression.reason, func.count())
+        .group_by(Suppression.reason)
+        .order_by(Suppression.reason)
+    )
+    return dict(rows.all())
+
+
+def _is_settled(session: Session, evidence: Evidence) -> bool:
+    """Tell whether a lift has answered this evidence already."""
+    at = lifted_at(session, evidence.address_hash, evidence.reason)
+    return at is not None and (evidence.is_echo or evidence.at <= at)
 
 
 def lift(session: Session, address_hash: bytes, reason: SuppressionReason) -> bool:

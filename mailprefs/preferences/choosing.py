@@ -44,7 +44,8 @@ class Door(NamedTuple):
 
     ``method`` says how it was expressed: "post_one_click", "button", "unticked_checkbox", ...
     ``actor`` is None for the person. ``delivery_id`` is the message whose link was used (0 and
-    None: none), ``wording`` the words shown, ``language`` the page's.
+    None: none), ``wording`` the words shown, ``language`` the page's. Unless ``is_counted``, a no
+    isn't added to those that the message caused, because it is counted otherwise.
     """
 
     source: Source
@@ -55,6 +56,7 @@ class Door(NamedTuple):
     wording: Shown | None = None
     language: str | None = None
     token_key_id: int | None = None
+    is_counted: bool = True
 
     @property
     def is_the_person(self) -> bool:
@@ -189,7 +191,8 @@ def apply(
     consent.append(session, entries, now=now)
     for change in noted:
         _write(session, before.person, change, door, act)
-    if door.delivery_id and any(change.is_leaving for change in changes):
+    is_counted = door.is_counted and any(change.is_leaving for change in changes)
+    if door.delivery_id and is_counted:
         counting.count(session, door.delivery_id, now)
     _note(session, before, noted, door, act)
     return Applied(is_known=True, changes=changes, request_id=act.request_id)

@@ -22,6 +22,10 @@ from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.events import MailboxTotal
 from mailprefs.schema.opens import MeasuredTotal
 
+_USUAL: Final = (
+    *("queued", "delivered", "deferred", "blocked", "bounced"),
+    *("dropped", "complained", "unsubscribed"),
+)
 DEFINITIONS: Final = {
     "base": (
         "All rates are shares of the delivered messages whose readers may be measured person by "
@@ -234,5 +238,5 @@ def _mailbox(session: Session, campaign_id: int) -> dict[str, int]:
     rows = session.execute(
         select(MailboxTotal.event, MailboxTotal.n).where(MailboxTotal.campaign_id == campaign_id)
     )
-    usual = dict.fromkeys(("queued", "delivered", "bounced", "complained", "unsubscribed"), 0)
+    usual = dict.fromkeys(_USUAL, 0)
     return usual | {row.event: row.n for row in rows}

@@ -207,9 +207,16 @@ class VendorEvent:
     reason: str | None = None
 
 
+class MalformedOne(NamedTuple):
+    """An event that can't be read: why, as a sentence, and a digest by which copies are known."""
+
+    sentence: str
+    digest: str
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedEvents:
-    """What one webhook request held: the events, and a sentence for each one set aside."""
+    """What one webhook request held: the events, and those that can't be read."""
 
     events: tuple[VendorEvent, ...]
-    malformed: tuple[str, ...] = ()
+    malformed: tuple[MalformedOne, ...] = ()

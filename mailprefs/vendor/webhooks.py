@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mailprefs import errors
-from mailprefs.vendor.message import Event, ParsedEvents, VendorEvent
+from mailprefs.vendor.message import Event, MalformedOne, ParsedEvents, VendorEvent
 
 SIGNATURE_HEADER = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP_HEADER = "X-Twilio-Email-Event-Webhook-Timestamp"
@@ -125,11 +125,11 @@ def parse_events(raw: bytes) -> ParsedEvents:
     if not isinstance(entries, list):
         raise errors.BadInput("The webhook request isn't a JSON array. Nothing was stored.")
     events, malformed = [], []
-    for position, entry in enumerate(entries):
+    for entry in entries:
         try:
             events.append(_event(entry))
         except errors.BadInput as reason:
-            malformed.append(f"event {position}: {reason}")
+            malformed.append(MalformedOne(str(reason), _digest(entry)))
     return ParsedEvents(tuple(events), tuple(malformed))
 
 
@@ -149,10 +149,10 @@ def _public_key(text: str) -> ec.EllipticCurvePublicKey:
 
 def _event(entry: object) -> VendorEvent:
     if not isinstance(entry, dict):
-        raise errors.BadInput("it isn't an object.")
+        raise errors.BadInput("It isn't an object.")
     word = entry.get("event")
     if not isinstance(word, str) or not word:
-        raise errors.BadInput("it doesn't say what happened.")
+        raise errors.BadInput("It doesn't say what happened.")
     moment = _moment(entry.get("timestamp"))
     return VendorEvent(
         event_id=_matching(_EVENT_ID, entry.get("sg_event_id")),
@@ -175,9 +175,9 @@ def _moment(value: object) -> int:
     if isinstance(value, str) and re.fullmatch(r"\d{1,12}", value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise errors.BadInput("it doesn't say when.")
+        raise errors.BadInput("It doesn't say when it happened.")
     if not _EARLIEST <= value < _LATEST:
-        raise errors.BadInput("its time is out of range.")
+        raise errors.BadInput("Its time is out of range.")
     return int(value)
 
 
@@ -189,7 +189,12 @@ def _natural_key(entry: Mapping[str, Any], word: str, moment: int) -> str:
     """
     whose = _id(entry.get("mp_delivery")) or entry.get("sg_message_id") or entry.get("sg_event_id")
     parts = [whose, word, moment, entry.get("attempt"), entry.get("url"), entry.get("url_offset")]
-    text = json.dumps(parts, sort_keys=True)
+    return _digest(parts)
+
+
+def _digest(value: object) -> str:
+    """Give the same 32 characters for the same JSON value, from which it can't be read back."""
+    text = json.dumps(value, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

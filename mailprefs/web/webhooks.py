@@ -1,11 +1,15 @@
 """The vendor's event webhook: signed, stored, and only then answered with 200."""
 
 import logging
+from collections import Counter
+from collections.abc import Sequence
 
 from flask import Blueprint, Response, jsonify, request
 
 from mailprefs import events
+from mailprefs.db.database import Gate
 from mailprefs.errors import BadSignature
+from mailprefs.vendor.message import MalformedOne
 from mailprefs.vendor.webhooks import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
@@ -26,6 +30,8 @@ routes = Blueprint("webhooks", __name__)
 def sendgrid_events() -> Response:
     """Store and apply a batch of events; the vendor repeats what isn't answered with 2xx.
 
+    All of it is committed by then, slice by slice (``events.applying`` says why).
+
     :raises BadSignature: for a request that the vendor didn't sign, or while no key is set.
     :raises BadInput: for what isn't a JSON array.
     :raises StoreUnavailable: when nothing was stored.
@@ -35,11 +41,20 @@ def sendgrid_events() -> Response:
     raw = request.get_data(cache=False)
     _require_signature(parts, raw)
     parsed = parse_events(raw)
-    for sentence in parsed.malformed:
-        log.warning("The vendor's webhook: %s", sentence)
-    with parts.db.transaction() as session:
-        events.store_and_apply(session, parsed.events, now=parts.clock())
+    if parsed.malformed:
+        _set_aside(parts, parsed.malformed)
+    for part in events.slices(parsed.events):
+        with parts.db.transaction(Gate.TAKING if part.takes else Gate.NONE) as session:
+            events.store_and_apply(session, part.events, now=parts.clock())
     return jsonify(events=len(parsed.events), set_aside=len(parsed.malformed))
+
+
+def _set_aside(parts: Parts, found: Sequence[MalformedOne]) -> None:
+    """Note the events that can't be read; one of them never holds up the others."""
+    for sentence, n in Counter(one.sentence for one in found).items():
+        log.warning("The vendor's webhook: %d events were set aside. %s", n, sentence)
+    with parts.db.transaction() as session:
+        events.set_aside(session, found, now=parts.clock())
 
 
 def _require_signature(parts: Parts, raw: bytes) -> None:

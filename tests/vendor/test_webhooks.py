@@ -315,9 +315,17 @@ def test_one_malformed_event_never_spoils_the_others() -> None:
     for name, broken in MALFORMED.items():
         result = parse_events(json.dumps([event(), broken, event(event="open")]).encode())
         assert [one.kind for one in result.events] == [Event.DELIVERED, Event.OPENED], name
-        (sentence,) = result.malformed
-        assert sentence.startswith("event 1: ")
-        assert "example" not in sentence
+        (one,) = result.malformed
+        assert one.sentence.startswith("It")
+        assert "example" not in one.sentence + one.digest
+
+
+def test_copies_of_a_malformed_event_are_known_by_their_digest() -> None:
+    broken = [{"event": "bounce", "email": "jane@example.com"}, {"event": "bounce"}, 7]
+    result = parse_events(json.dumps([*broken, *broken]).encode())
+    digests = [one.digest for one in result.malformed]
+    assert digests[:3] == digests[3:]
+    assert len(set(digests)) == 3
 
 
 @pytest.mark.parametrize(

@@ -3,23 +3,27 @@
 import base64
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from mailprefs import events
 from mailprefs.app import create_app
-from mailprefs.db.database import Database
+from mailprefs.db.database import Database, Gate
+from mailprefs.errors import StoreUnavailable
 from mailprefs.schema.events import MailboxFact, VendorEventRow
 from mailprefs.schema.opens import Open
 from mailprefs.vendor.webhooks import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from mailprefs.web.parts import Parts
 from tests.snapshots import snapshot
-from tests.web.conftest import Clock, Reader
+from tests.web.conftest import Clock, Reader, subscribed
 
 PATH = "/webhooks/sendgrid/events"
 KEY, OTHER_KEY = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
@@ -218,6 +222,68 @@ def test_one_bad_event_does_not_spoil_the_others(
     assert response.json == {"events": 1, "set_aside": 1}
     with db.reading() as session:
         assert session.query(MailboxFact).count() == 1
+
+
+def test_an_unreadable_event_is_kept_as_a_sentence_once_and_holds_nothing_personal(
+    hooked: FlaskClient,
+    post: Callable[..., TestResponse],
+    db: Database,
+    reader: Reader,
+    clock: Clock,
+) -> None:
+    broken = delivered(reader, clock, timestamp="yesterday, says jane.doe")
+    for _ in range(3):
+        assert post(hooked, body_of(broken, {"event": "open"})).status_code == 200
+    with db.reading() as session:
+        kept = [(one.sentence, one.n) for one in events.malformed(session)]
+    assert kept == [("It doesn't say when it happened.", 2)]
+    assert "jane.doe" not in repr(snapshot(db)["malformed_events"])
+
+
+def test_a_complaint_is_in_force_when_it_is_acknowledged(
+    hooked: FlaskClient,
+    post: Callable[..., TestResponse],
+    db: Database,
+    reader: Reader,
+    clock: Clock,
+) -> None:
+    assert post(hooked, body_of(delivered(reader, clock, event="spamreport"))).status_code == 200
+    assert subscribed(db, reader) == set()
+
+
+def test_a_request_that_broke_off_is_asked_for_again_and_nothing_is_lost(
+    parts: Parts,
+    post: Callable[..., TestResponse],
+    reader: Reader,
+    clock: Clock,
+) -> None:
+    class BreaksOff(Database):
+        """Is gone after its first transaction."""
+
+        left = 1
+
+        @contextmanager
+        def transaction(self, gate: Gate = Gate.NONE, *, durable: bool = True) -> Iterator[Session]:
+            if self.left == 0:
+                raise StoreUnavailable("gone")
+            self.left -= 1
+            with super().transaction(gate, durable=durable) as session:
+                yield session
+
+    breaking = BreaksOff(parts.settings.database)
+    body = body_of(
+        delivered(reader, clock),
+        delivered(reader, clock, event="spamreport", sg_event_id="event-2"),
+    )
+    assert post(with_key(replace(parts, db=breaking), public(KEY)), body).status_code == 503
+    assert subscribed(parts.db, reader) == set(), "what takes a permission away goes first"
+    with parts.db.reading() as session:
+        assert session.query(VendorEventRow).count() == 1
+    assert post(with_key(parts, public(KEY)), body).status_code == 200
+    with parts.db.reading() as session:
+        told = sorted(one.event for one in session.query(MailboxFact))
+    assert told == ["complained", "delivered"]
+    breaking.close()
 
 
 def test_too_much_at_once_is_refused_and_a_full_batch_is_not(

@@ -42,8 +42,9 @@ MAILBOX: Final[Mapping[str, str]] = {
     "queued": "Taken by the vendor",
     "delivered": "Delivered",
     "deferred": "Deferred at least once",
+    "blocked": "Refused for now",
     "bounced": "Bounced",
-    "rejected": "Dropped by the vendor",
+    "dropped": "Dropped by the vendor",
     "complained": "Marked as spam",
     "unsubscribed": "Unsubscribed by this message",
 }

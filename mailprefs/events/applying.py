@@ -1,0 +1,114 @@
+"""Events of one request, stored and applied in slices: each in a transaction of its own.
+
+A request can hold thousands of events, and a person's choice waits for whoever holds the gate. So
+what only counts goes in larger slices without the gate, and what takes a permission away in small
+ones with it. Each event is stored and applied in the same transaction, so one that is on file is in
+force; a request that broke off half-way is answered with 5xx, comes again, and does the rest.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from mailprefs.deliveries import settle
+from mailprefs.events import facts, soft, storing, taking
+from mailprefs.events.meaning import TRACKING, Fact, meaning
+from mailprefs.events.storing import Whose
+from mailprefs.vendor.message import Event, VendorEvent
+
+log = logging.getLogger("mailprefs.events")
+
+COUNTED_AT_ONCE: Final = 250
+TAKEN_AT_ONCE: Final = 8
+"""Events in one transaction: a person's choice waits for one of them at most, some 50 ms."""
+
+
+class Slice(NamedTuple):
+    """Events for one transaction; *takes*: it has to be opened with ``Gate.TAKING``."""
+
+    events: tuple[VendorEvent, ...]
+    takes: bool
+
+
+def slices(events: Sequence[VendorEvent]) -> Iterator[Slice]:
+    """Cut the events of a request into transactions, what takes permissions away first."""
+    taken = [event for event in events if meaning(event).takes]
+    counted = [event for event in events if not meaning(event).takes]
+    for part in _cut(taken, TAKEN_AT_ONCE):
+        yield Slice(part, takes=True)
+    for part in _cut(counted, COUNTED_AT_ONCE):
+        yield Slice(part, takes=False)
+
+
+def store_and_apply(session: Session, events: Sequence[VendorEvent], *, now: datetime) -> int:
+    """Store *events* and apply those that are new; give how many facts they brought.
+
+    Events of deliveries that aren't ours (any more) are stored without one and apply to nothing.
+
+    :raises RuntimeError: for events that take permissions away, without ``Gate.TAKING``.
+    """
+    ours = storing.known(session, {event.delivery_id for event in events if event.delivery_id})
+    new = storing.store(session, events, ours, now)
+    _tell(new)
+    theirs = [event for event in new if event.delivery_id in ours]
+    _prove(session, theirs, now)
+    found = facts.add(session, _first(theirs, ours))
+    facts.count(session, _of_erased(theirs, ours))
+    taking.take(session, theirs, ours, now=now)
+    got = [delivery_id for delivery_id, word in found if word == Fact.DELIVERED]
+    soft.delivered(session, got, now=now)
+    return len(found)
+
+
+def _cut(events: Sequence[VendorEvent], size: int) -> Iterator[tuple[VendorEvent, ...]]:
+    for start in range(0, len(events), size):
+        yield tuple(events[start : start + size])
+
+
+def _tell(new: Sequence[VendorEvent]) -> None:
+    """Log what somebody should know of."""
+    tracking = sum(event.kind in TRACKING for event in new)
+    if tracking:
+        log.warning(
+            "the vendor is tracking: %d events of opens or clicks; switch its tracking off",
+            tracking,
+        )
+    back = sum(event.kind is Event.SUBSCRIBED for event in new)
+    if back:
+        log.info("%d people took up a group at the vendor again; that subscribes nobody here", back)
+    odd = sorted({event.vendor_word for event in new if event.kind is Event.UNKNOWN})
+    if odd:
+        log.info("the vendor told of kinds of events that we don't know: %s", ", ".join(odd))
+
+
+def _prove(session: Session, events: Sequence[VendorEvent], now: datetime) -> None:
+    """Let each event prove that the whole request which it belongs to was accepted."""
+    attempts = {one for event in events if (one := storing.attempt_of(event)) is not None}
+    if attempts:
+        settle.proved(session, attempts, now=now)
+
+
+def _first(events: Sequence[VendorEvent], ours: Mapping[int, Whose]) -> dict[facts.Key, datetime]:
+    """Give the facts that *events* tell of people who are there, with the earliest time of each."""
+    first: dict[facts.Key, datetime] = {}
+    for event in events:
+        fact = meaning(event).fact
+        if fact is None or event.delivery_id is None or ours[event.delivery_id].is_erased:
+            continue
+        key = (event.delivery_id, fact.value)
+        first[key] = min(first.get(key, event.occurred_at), event.occurred_at)
+    return first
+
+
+def _of_erased(events: Sequence[VendorEvent], ours: Mapping[int, Whose]) -> list[facts.Key]:
+    """Give the facts of people who are erased: they are counted, and nothing else is kept."""
+    return [
+        (event.delivery_id, fact.value)
+        for event in events
+        if event.delivery_id is not None
+        and ours[event.delivery_id].is_erased
+        and (fact := meaning(event).fact) is not None
+    ]

@@ -1,0 +1,155 @@
+"""Mailboxes that refuse for the time being: often enough in a row, and newsletters pause.
+
+The rule is one function of what is known, whatever came first: refused on ``DAYS`` distinct days
+(UTC) within ``WINDOW``, all of them after the last message that was delivered and after the last
+lift. So a delivery sets it back, and takes the suppression away again; nobody has to.
+"""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from mailprefs import audit, suppressions
+from mailprefs.db import dialects
+from mailprefs.events.storing import Whose
+from mailprefs.policy import Source, SuppressionReason
+from mailprefs.schema.campaigns import Campaign
+from mailprefs.schema.choices import Suppression
+from mailprefs.schema.deliveries import Delivery
+from mailprefs.schema.events import MailboxFact, SoftBounce
+from mailprefs.schema.people import Recipient
+from mailprefs.suppressions import Evidence
+
+DAYS: Final = 3
+"""On so many distinct days a mailbox has to refuse."""
+WINDOW: Final = timedelta(days=30)
+"""Within so long."""
+KEPT: Final = 2 * WINDOW
+_REASON: Final = SuppressionReason.SOFT_BOUNCES
+
+
+def refused(
+    session: Session, delivery_id: int, whose: Whose, at: datetime, *, now: datetime
+) -> None:
+    """Note that a mailbox refused a delivery for now, and suppress the address if it is time.
+
+    :raises RuntimeError: in a transaction that wasn't opened with ``Gate.TAKING``.
+    """
+    if whose.recipient_id is None:
+        return
+    session.execute(
+        dialects.insert(session, SoftBounce)
+        .values(delivery_id=delivery_id, recipient_id=whose.recipient_id, occurred_at=at)
+        .on_conflict_do_nothing()
+    )
+    decide(session, whose, now=now)
+
+
+def delivered(session: Session, delivery_ids: Collection[int], *, now: datetime) -> None:
+    """Set back those who got a message after all."""
+    if not delivery_ids:
+        return
+    rows = session.execute(
+        select(Recipient.id, Recipient.address_hash, Recipient.address_key_id)
+        .join(Delivery, Delivery.recipient_id == Recipient.id)
+        .where(dialects.among(session, Delivery.id, delivery_ids))
+        .where(
+            select(SoftBounce.delivery_id).where(SoftBounce.recipient_id == Recipient.id).exists()
+        )
+        .distinct()
+        .order_by(Recipient.id)
+    ).all()
+    for row in rows:
+        decide(session, Whose(*row), now=now)
+
+
+def decide(session: Session, whose: Whose, *, now: datetime) -> None:
+    """Make the suppression say what the rule says of one person."""
+    if whose.recipient_id is None or whose.address_hash is None or whose.key_id is None:
+        return
+    cause = _cause(session, whose.recipient_id, whose.address_hash)
+    stands = session.scalar(
+        select(Suppression).where(
+            Suppression.address_hash == whose.address_hash, Suppression.reason == _REASON
+        )
+    )
+    if cause is not None:
+        delivery_id, at = cause
+        evidence = Evidence(whose.address_hash, whose.key_id, _REASON, at, delivery_id)
+        if stands is None:
+            suppressions.believe(session, evidence)
+        elif stands.source is Source.VENDOR:
+            stands.created_at, stands.delivery_id = at, delivery_id
+            session.flush()
+    elif stands is not None and stands.source is Source.VENDOR:
+        suppressions.lift(session, whose.address_hash, _REASON)
+        subject = ("suppression", stands.id)
+        audit.record(session, audit.SYSTEM, "suppression.reset_by_delivery", subject, now=now)
+
+
+def review(session: Session, *, now: datetime) -> int:
+    """Apply the rule anew to everybody it holds back; give how many it no longer does.
+
+    What can't count any more is forgotten, but not the cause of what is in force.
+    """
+    before = _held_back(session)
+    for whose in before:
+        decide(session, whose, now=now)
+    after = {whose.recipient_id for whose in _held_back(session)}
+    old = delete(SoftBounce).where(SoftBounce.occurred_at < now - KEPT)
+    session.execute(old.where(SoftBounce.recipient_id.not_in(after)))
+    return len(before) - len(after)
+
+
+def _held_back(session: Session) -> list[Whose]:
+    rows = session.execute(
+        select(Recipient.id, Recipient.address_hash, Recipient.address_key_id)
+        .join(Suppression, Suppression.address_hash == Recipient.address_hash)
+        .where(Suppression.reason == _REASON, Suppression.source == Source.VENDOR)
+        .where(
+            select(SoftBounce.delivery_id).where(SoftBounce.recipient_id == Recipient.id).exists()
+        )
+        .order_by(Recipient.id)
+    )
+    return [Whose(*row) for row in rows]
+
+
+def _cause(session: Session, recipient_id: int, address_hash: bytes) -> tuple[int, datetime] | None:
+    """Give the refusal that made it so many, and when; None while there aren't enough."""
+    since = suppressions.lifted_at(session, address_hash, _REASON)
+    rows = session.execute(
+        select(SoftBounce.occurred_at, SoftBounce.delivery_id)
+        .where(SoftBounce.recipient_id == recipient_id)
+        .order_by(SoftBounce.occurred_at, SoftBounce.delivery_id)
+    ).all()
+    if len({at.date() for at, _ in rows}) < DAYS:
+        return None
+    delivered_at = _last_delivered(session, recipient_id, rows[0][0])
+    after = max((one for one in (since, delivered_at) if one is not None), default=None)
+    first_of_day: dict[object, datetime] = {}
+    for at, delivery_id in rows:
+        if after is not None and at <= after:
+            continue
+        first_of_day.setdefault(at.date(), at)
+        days = [day for day in first_of_day.values() if day > at - WINDOW]
+        if len(days) >= DAYS:
+            return delivery_id, at
+    return None
+
+
+def _last_delivered(session: Session, recipient_id: int, since: datetime) -> datetime | None:
+    """Give when a person last got a message of a campaign, as far back as it matters."""
+    return session.scalar(
+        select(func.max(MailboxFact.occurred_at))
+        .join(Delivery, Delivery.id == MailboxFact.delivery_id)
+        .join(Campaign, Campaign.id == Delivery.campaign_id)
+        .where(
+            MailboxFact.event == "delivered",
+            Delivery.recipient_id == recipient_id,
+            MailboxFact.occurred_at >= since,
+            Campaign.first_hand_over_at >= since - WINDOW,
+        )
+    )

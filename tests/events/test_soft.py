@@ -1,0 +1,105 @@
+"""A mailbox that refuses for now: newsletters pause after the third day, and a delivery ends it."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from mailprefs import suppressions
+from mailprefs.audit import CONSOLE
+from mailprefs.db.database import Gate
+from mailprefs.events import soft
+from mailprefs.policy import Scope, SuppressionReason
+from mailprefs.schema.events import SoftBounce
+from mailprefs.vendor.message import Event, VendorEvent
+from tests.events.conftest import Mailed
+from tests.events.reported import apply, event
+from tests.sending import NOW
+
+SOFT = {SuppressionReason.SOFT_BOUNCES}
+
+
+def blocked(
+    mailed: Mailed, which: int, days: float, status: str = "4.2.2", reason: str | None = None
+) -> VendorEvent:
+    refused = event(mailed.sent[which][0], Event.BOUNCED, days=days, type="blocked", status=status)
+    return replace(refused, reason=reason)
+
+
+def test_three_days_within_the_window_pause_promotional_mail(mailed: Mailed) -> None:
+    apply(mailed.db, blocked(mailed, 0, 0), blocked(mailed, 1, 5))
+    assert mailed.reasons() == set()
+    apply(mailed.db, blocked(mailed, 2, 29))
+    assert mailed.reasons() == SOFT
+    (stands,) = mailed.suppressed()
+    assert stands.scope is Scope.PROMOTIONAL
+    assert (stands.created_at, stands.delivery_id) == (NOW + timedelta(days=29), mailed.sent[2][0])
+    assert mailed.reasons(1) == set()
+
+
+@pytest.mark.parametrize("days", [(0, 0.1, 0.2), (0, 5, 31), (0, 0.1, 29), (0, 30, 60)], ids=str)
+def test_fewer_days_or_further_apart_pause_nothing(mailed: Mailed, days: tuple[float, ...]) -> None:
+    apply(mailed.db, *(blocked(mailed, which, day) for which, day in enumerate(days)))
+    assert mailed.reasons() == set()
+
+
+def test_what_is_about_us_never_counts_against_a_mailbox(mailed: Mailed) -> None:
+    apply(
+        mailed.db,
+        *(blocked(mailed, 0 + day, day, reason="reputation") for day in range(3)),
+        *(blocked(mailed, 3 + day, 3 + day, status="5.7.1") for day in range(3)),
+    )
+    assert mailed.reasons() == set()
+
+
+def test_a_delivery_in_between_sets_the_count_back(mailed: Mailed) -> None:
+    apply(mailed.db, blocked(mailed, 0, 0), blocked(mailed, 1, 1))
+    apply(mailed.db, event(mailed.sent[2][0], days=2))
+    apply(mailed.db, blocked(mailed, 3, 3), blocked(mailed, 4, 4))
+    assert mailed.reasons() == set()
+    apply(mailed.db, blocked(mailed, 5, 5))
+    assert mailed.reasons() == SOFT
+
+
+def test_a_delivery_afterwards_takes_the_pause_away(mailed: Mailed) -> None:
+    apply(mailed.db, *(blocked(mailed, day, day) for day in range(3)))
+    assert mailed.reasons() == SOFT
+    apply(mailed.db, event(mailed.sent[4][0], days=10))
+    assert mailed.reasons() == set()
+
+
+def test_a_delivery_that_is_told_late_sets_back_all_the_same(mailed: Mailed) -> None:
+    apply(mailed.db, blocked(mailed, 0, 0), blocked(mailed, 1, 1), blocked(mailed, 2, 3))
+    apply(mailed.db, event(mailed.sent[4][0], days=2))
+    assert mailed.reasons() == set()
+
+
+def test_a_lift_begins_the_count_anew(mailed: Mailed) -> None:
+    apply(mailed.db, *(blocked(mailed, day, day) for day in range(3)))
+    with mailed.db.transaction() as session:
+        suppressions.lift_by_staff(
+            session,
+            mailed.hashes[0],
+            SuppressionReason.SOFT_BOUNCES,
+            CONSOLE,
+            because="They made room in the mailbox.",
+            now=NOW + timedelta(days=3),
+        )
+    apply(mailed.db, blocked(mailed, 3, 4), blocked(mailed, 4, 5))
+    assert mailed.reasons() == set()
+    apply(mailed.db, blocked(mailed, 5, 6))
+    assert mailed.reasons() == SOFT
+
+
+def test_the_nightly_look_forgets_what_cannot_count_and_keeps_who_is_paused(
+    mailed: Mailed,
+) -> None:
+    apply(mailed.db, *(blocked(mailed, day, day) for day in range(3)))
+    other = event(mailed.sent[0][1], Event.BOUNCED)
+    apply(mailed.db, replace(other, type="blocked", status="4.2.2"))
+    later = NOW + soft.KEPT + timedelta(days=10)
+    with mailed.db.transaction(Gate.TAKING) as session:
+        assert soft.review(session, now=later) == 0
+    with mailed.db.reading() as session:
+        assert {one.recipient_id for one in session.query(SoftBounce)} == {mailed.people[0]}
+    assert mailed.reasons() == SOFT, "who is paused stays so until a delivery or a lift"
