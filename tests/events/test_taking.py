@@ -215,12 +215,14 @@ def test_taking_without_the_gate_is_refused(db: Database, mailed: Mailed) -> Non
 
 def test_what_takes_permissions_away_goes_first_and_in_small_slices(mailed: Mailed) -> None:
     told = [event(one, Event.DELIVERED) for one in range(1, 301)]
-    told += [event(one, Event.COMPLAINED) for one in range(1, 21)]
+    told += [event(one, Event.BOUNCED, type="bounce") for one in range(1, 21)]
+    told += [event(one, Event.COMPLAINED) for one in range(1, 5)]
     parts = list(events.slices(told))
     assert [(part.takes, len(part.events)) for part in parts] == [
+        (True, 3),
+        (True, 1),
+        (True, 12),
         (True, 8),
-        (True, 8),
-        (True, 4),
         (False, 250),
         (False, 50),
     ]
