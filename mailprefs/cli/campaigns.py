@@ -8,7 +8,7 @@ import click
 
 from mailprefs.campaigns import drafts, review, shown, states, testing
 from mailprefs.campaigns.drafts import Company, Draft
-from mailprefs.cli import console, sending
+from mailprefs.cli import console, sending, unknown
 from mailprefs.db.database import Gate
 from mailprefs.errors import BadFile
 from mailprefs.policy import LegalPurpose
@@ -27,7 +27,8 @@ def campaign_group() -> None:
 
 
 for _command in (
-    sending.send, sending.undo, sending.pause, sending.resume, sending.cancel, sending.wait
+    sending.send, sending.undo, sending.pause, sending.resume, sending.cancel, sending.wait,
+    unknown.unknown,
 ):  # fmt: skip
     campaign_group.add_command(_command)
 
@@ -213,7 +214,11 @@ def _show_review(done: review.Review) -> None:
 
 def _show(one: shown.Overview) -> None:
     click.echo(f"Campaign {one.id}: {one.name} ({one.message_class.value}) is {one.label}.")
-    for sentence in (one.stalled, one.paused_reason, one.begins and f"It begins {one.begins}."):
+    begins = one.begins and f"It begins {one.begins}."
+    broken = None if one.stalled else one.breaker
+    for sentence in (one.stalled, broken, one.paused_reason, begins, one.uncertain):
         if sentence:
             click.echo(f"  {sentence}")
     console.table("", ["", "#people"], one.lines())
+    if one.counts.unknown:
+        click.echo(f"See what is unknown, and decide: mailprefs campaign unknown {one.id}")

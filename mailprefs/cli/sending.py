@@ -9,11 +9,11 @@ import click
 from rich.progress import Progress
 
 from mailprefs import times
-from mailprefs.campaigns import review, shown, states
+from mailprefs.campaigns import review, schedule, shown, states
 from mailprefs.campaigns.shown import Overview
 from mailprefs.cli import console
 from mailprefs.db.database import Gate
-from mailprefs.deliveries import pace
+from mailprefs.deliveries import breaker, pace
 from mailprefs.errors import BadInput, Conflict
 from mailprefs.schema.campaigns import CampaignState
 
@@ -40,17 +40,20 @@ def show_pace(*, as_json: bool) -> None:
     """Say whether mail may go out at the moment, and if not, why."""
     parts = console.opened()
     with parts.db.reading() as session:
-        found = pace.show(session)
+        found, broken = pace.show(session), breaker.show(session)
     waits = found.wait_until is not None and found.wait_until > console.now()
     document: dict[str, Any] = {
         "stopped": found.stopped_reason if found.stopped_at else None,
         "waits_until": found.wait_until.isoformat() if found.wait_until and waits else None,
+        "breaker": _breaker(broken),
     }
 
     def show() -> None:
         if document["stopped"]:
             click.echo(f"All sending is stopped: {document['stopped']}")
             click.echo("Once that is mended: mailprefs sending start")
+        elif broken.sentence:
+            click.echo(broken.sentence)
         elif found.wait_until and waits:
             until = times.written(found.wait_until, seconds=True)
             click.echo(f"The vendor asked to wait until {until}.")
@@ -58,6 +61,18 @@ def show_pace(*, as_json: bool) -> None:
             click.echo("Mail may go out.")
 
     console.answer(document, as_json=as_json, show=show)
+
+
+def _breaker(broken: breaker.Breaker) -> dict[str, Any] | None:
+    """Give the open breaker as JSON; None while it is closed."""
+    if broken.open_since is None:
+        return None
+    return {
+        "open_since": broken.open_since.isoformat(),
+        "unclear_in_a_row": broken.unclear,
+        "next_probe": broken.next_probe.isoformat() if broken.next_probe else None,
+        "probing": broken.is_probing,
+    }
 
 
 @sending_group.command("start")
@@ -75,6 +90,11 @@ def start(acting_as: str | None) -> None:
 @click.option("--at", metavar="TIME", help="Local time such as 2027-03-28T09:00; needs --zone.")
 @click.option("--zone", metavar="ZONE", help="IANA zone of --at, such as Europe/Berlin.")
 @click.option(
+    "--occurrence",
+    type=click.Choice([one.value for one in schedule.Occurrence]),
+    help="Which one is meant of a time that the zone has twice, as clocks are put back.",
+)
+@click.option(
     "--now", "at_once", is_flag=True, help="Skip the delay in which a send can be undone."
 )
 @click.option("--override", multiple=True, metavar="CHECK", help="Send in spite of this check.")
@@ -84,6 +104,7 @@ def send(  # noqa: PLR0913, PLR0917 - the options of one command
     campaign_id: int,
     at: str | None,
     zone: str | None,
+    occurrence: str | None,
     override: tuple[str, ...],
     reason: str | None,
     acting_as: str | None,
@@ -101,7 +122,7 @@ def send(  # noqa: PLR0913, PLR0917 - the options of one command
     with parts.db.reading() as session:
         done = review.review(session, campaign_id, parts.settings)
     now = console.now()
-    due = _due(at, zone) or states.due_after(now, 0 if at_once else parts.settings.undo_delay)
+    due = _due(at, zone, occurrence) or schedule.due_after(now, 0 if at_once else parts.settings.undo_delay)
     with parts.db.transaction() as session:
         who = console.actor(session, acting_as)
         review.require(session, done, who, overrides=override, reason=reason, now=now)
@@ -223,7 +244,7 @@ def _act(act: Callable[..., None], campaign_id: int, acting_as: str | None) -> N
         act(session, campaign_id, console.actor(session, acting_as), now=console.now())
 
 
-def _due(at: str | None, zone: str | None) -> datetime | None:
+def _due(at: str | None, zone: str | None, occurrence: str | None) -> datetime | None:
     """Give the instant of a local time in an IANA zone.
 
     :raises BadInput: for half a schedule, and for a local time that the zone skips or has twice.
@@ -233,7 +254,7 @@ def _due(at: str | None, zone: str | None) -> datetime | None:
     if at is None or zone is None:
         msg = "A schedule is a local time and its zone: --at 2027-03-28T09:00 --zone Europe/Berlin."
         raise BadInput(msg)
-    return states.instant(at, zone)
+    return schedule.instant(at, zone, schedule.Occurrence(occurrence) if occurrence else None)
 
 
 def _when(due: datetime, zone: str | None, now: datetime) -> str:

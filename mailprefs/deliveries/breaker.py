@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Table, select, update
 from sqlalchemy.orm import Session
 
-from mailprefs import audit
+from mailprefs import audit, times
 from mailprefs.db import dialects
 from mailprefs.deliveries.pace import Wait
 from mailprefs.schema.deliveries import VendorPace
@@ -57,6 +57,20 @@ class Breaker(NamedTuple):
     next_probe: datetime | None
     is_probing: bool
     probes: int
+
+    @property
+    def sentence(self) -> str | None:
+        """Say that the breaker is open, since when, and what happens next; None if it isn't."""
+        if self.open_since is None:
+            return None
+        then = "one of these calls is under way"
+        if not self.is_probing and self.next_probe is not None:
+            then = f"the next try is at {times.written(self.next_probe, seconds=True)}"
+        return (
+            f"The vendor has answered nothing clear since {times.written(self.open_since)} "
+            f"({self.unclear:,} calls in a row), so sending waits and is tried with at most "
+            f"{PROBE_SIZE} people at a time; {then}."
+        )
 
 
 class _Row(NamedTuple):

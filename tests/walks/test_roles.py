@@ -46,6 +46,7 @@ FOR_ALL = {
     ("GET", "/staff/campaigns/<int:campaign_id>"),
     ("GET", "/staff/campaigns/<int:campaign_id>/progress"),
     ("GET", "/staff/campaigns/<int:campaign_id>/preview"),
+    ("GET", "/staff/campaigns/<int:campaign_id>/unknown"),
     ("GET", "/staff/topics"),
 }
 FOR_SOME = {
@@ -61,6 +62,8 @@ FOR_SOME = {
     ("POST", "/staff/campaigns/<int:campaign_id>/pause"): SENDS,
     ("POST", "/staff/campaigns/<int:campaign_id>/resume"): SENDS,
     ("POST", "/staff/campaigns/<int:campaign_id>/cancel"): SENDS,
+    ("POST", "/staff/campaigns/<int:campaign_id>/unknown/resend"): SENDS,
+    ("POST", "/staff/campaigns/<int:campaign_id>/unknown/accept"): SENDS,
     ("POST", "/staff/campaigns/<int:campaign_id>/approve"): APPROVES,
     ("POST", "/staff/sending/start"): SENDS,
     ("GET", "/staff/people"): SEES_PEOPLE,

@@ -27,6 +27,7 @@ from mailprefs.web.staff import (
     sending,
     sign_in,
     team,
+    unknown,
     words,
     writing,
 )
@@ -60,6 +61,7 @@ for _part in (
     lists,
     team,
     alarms,
+    unknown,
 ):
     routes.register_blueprint(_part.routes)
 routes.register_blueprint(sending.everything)
