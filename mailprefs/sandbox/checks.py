@@ -99,12 +99,15 @@ def webhook() -> Response:
 
 @bp.post("/webhook")
 def change_webhook() -> Response:
-    """Hold events back (``paused``), or post each batch more than once (``copies``)."""
+    """Hold events back (``paused``), post each more than once (``copies``), ``shuffled`` or not."""
     wish = _object()
-    paused, copies = wish.get("paused"), wish.get("copies")
-    if not isinstance(paused, bool | None) or copies not in {None, 1, 2, 3, 4, 5}:
-        raise errors.BadInput("The webhook takes paused (true or false) and copies (1 to 5).")
-    parts.here().webhook.change(paused=paused, copies=copies)
+    paused, copies, shuffled = wish.get("paused"), wish.get("copies"), wish.get("shuffled")
+    flags = all(isinstance(flag, bool | None) for flag in (paused, shuffled))
+    if not flags or copies not in {None, 1, 2, 3, 4, 5}:
+        raise errors.BadInput(
+            "The webhook takes paused and shuffled (true or false) and copies (1 to 5)."
+        )
+    parts.here().webhook.change(paused=paused, copies=copies, shuffled=shuffled)
     return webhook()
 
 

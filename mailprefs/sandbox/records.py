@@ -53,6 +53,7 @@ class Copy(NamedTuple):
     message_id: str
     email: str
     custom_args: Mapping[str, str]
+    bypasses_unsubscribes: bool = False
 
 
 class Carried(NamedTuple):
@@ -140,7 +141,8 @@ def copy(row: tuple[Any, ...]) -> Copy:
     """Read a row as whom one message goes to."""
     number, email, own, shared, message_id = row
     args = {**_shared(shared).get("custom_args", {}), **json.loads(own).get("custom_args", {})}
-    return Copy(number, message_id, email, args)
+    bypass = _shared(shared).get("mail_settings", {}).get("bypass_unsubscribe_management", {})
+    return Copy(number, message_id, email, args, bool(bypass.get("enable")))
 
 
 def carried(row: tuple[Any, ...]) -> Carried:

@@ -12,7 +12,8 @@ from mailprefs.settings import is_loopback
 class SandboxSettings:
     """What one sandbox is told at its start.
 
-    *api_key* is the only key that it takes, or "" for any; *store* the SQLite file that keeps the
+    *api_key* is the only key that it takes, or "" for any; *read_key* the only one that may read
+    the suppression lists, or "" for any; *store* the SQLite file that keeps the
     mail, or None for one that ends with the sandbox; *webhook* the URL that gets the events, on
     this machine, or ""; *key_file* the private key that signs them, made when missing. It keeps
     the last *keep* messages. *delivered_after* is how many seconds pass between ``processed`` and
@@ -22,6 +23,7 @@ class SandboxSettings:
     """
 
     api_key: str = ""
+    read_key: str = ""
     store: Path | None = None
     webhook: str = ""
     key_file: Path | None = None

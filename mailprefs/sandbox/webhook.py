@@ -4,20 +4,27 @@ import heapq
 import http.client
 import itertools
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from mailprefs.sandbox.events import SigningKey, batches, encode, event
+from mailprefs.sandbox.events import Event, SigningKey, batches, encode, event
+from mailprefs.sandbox.fates import Fates, Kind, Told
+from mailprefs.sandbox.lists import Lists
 from mailprefs.sandbox.mailbox import Mailbox
+from mailprefs.sandbox.records import Copy
 from mailprefs.vendor.webhooks import SIGNATURE_HEADER, TIMESTAMP_HEADER
 
 FIRST_RETRY, LONGEST_RETRY = 0.25, 30.0
 """Seconds before a post that wasn't taken is tried again: twice as long each time."""
 _TIMEOUT = 15.0
 _AT_ONCE = 20
+_SHUFFLED_AT_ONCE = 25
+"""Events in one post while they are shuffled: few, so that many posts can change places."""
+_DELIVERED = (Told("delivered", {}),)
 
 log = logging.getLogger("mailprefs.sandbox")
 
@@ -35,12 +42,17 @@ class _Due:
 
 
 class Webhook:
-    """Posts events to *url* from a thread of its own, until ``close``; with no *url*, nothing."""
+    """Posts events to *url* from a thread of its own, until ``close``; with no *url*, nothing.
+
+    ``fates`` says what becomes of mail, ``lists`` holds who is suppressed by it.
+    """
 
     def __init__(
         self, url: str, key: SigningKey, mailbox: Mailbox, *, delivered_after: float = 0.0
     ) -> None:
         self.key = key
+        self.fates = Fates()
+        self.lists = Lists()
         self.posted = 0
         self._url = urlsplit(url)
         self._mailbox = mailbox
@@ -48,7 +60,9 @@ class Webhook:
         self._due: list[_Due] = []
         self._numbers = itertools.count(1)
         self._paused = self._closed = self._busy = False
+        self._shuffled = False
         self._copies = 1
+        self._dropped: set[int] = set()
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="sandbox-webhook", daemon=True)
         if url:
@@ -63,7 +77,7 @@ class Webhook:
         """Report that a request's mail was processed, and then that it was delivered."""
         now = time.monotonic()
         self._put(now, request=request, word="processed")
-        self._put(now + self._delivered_after, request=request, word="delivered")
+        self._put(now + self._delivered_after, request=request, word="end")
 
     def tell_one(self, message: int, word: str, more: Mapping[str, object]) -> bool:
         """Report any event of one message, with further fields; False if there is no such one."""
@@ -73,11 +87,18 @@ class Webhook:
         self._put(time.monotonic(), body=encode([event(copy, word, int(time.time()), more)]))
         return True
 
-    def change(self, *, paused: bool | None = None, copies: int | None = None) -> None:
-        """Hold events back or let them go, and post each batch so many times."""
+    def change(
+        self,
+        *,
+        paused: bool | None = None,
+        copies: int | None = None,
+        shuffled: bool | None = None,
+    ) -> None:
+        """Hold events back or let them go, post each so many times, and in any order or in turn."""
         with self._changed:
             self._paused = self._paused if paused is None else paused
             self._copies = self._copies if copies is None else copies
+            self._shuffled = self._shuffled if shuffled is None else shuffled
             self._changed.notify_all()
 
     def wait(self, timeout: float = 10.0) -> bool:
@@ -128,17 +149,57 @@ class Webhook:
     def _post_all(self, taken: list[_Due]) -> None:
         moment = int(time.time())
         events = [
-            event(copy, due.word, moment, {})
+            one
             for due in taken
             if due.request
             for copy in self._mailbox.copies(due.request)
+            for one in self._told(copy, due.word, moment)
         ]
-        fresh = [_Due(0.0, 0, body=body) for body in batches(events)]
+        bodies = self._shuffle(events) if self._shuffled else batches(events)
+        fresh = [_Due(0.0, 0, body=body) for body in bodies]
         for due in (*fresh, *(due for due in taken if due.body)):
-            for _ in range(self._copies):
+            for _ in range(1 if self._shuffled else self._copies):
                 if not self._closed and not self._post(due.body):
                     self._again(due)
                     break
+
+    def _told(self, copy: Copy, word: str, moment: int) -> list[Event]:
+        """Give what is reported of one message at one stage, by its fate and by the lists."""
+        if word == "processed":
+            reason = self._why_dropped(copy)
+            if reason is None:
+                return [event(copy, word, moment, {})]
+            self._dropped.add(copy.id)
+            return [event(copy, "dropped", moment, {"reason": reason})]
+        if copy.id in self._dropped:
+            self._dropped.discard(copy.id)
+            return []
+        fate = self.fates.of(copy)
+        told = fate.after_processed() if fate else _DELIVERED
+        for one in told:
+            if one.list_name:
+                reason, status = (str(one.fields.get(name, "")) for name in ("reason", "status"))
+                self.lists.put(one.list_name, copy.email, reason=reason, status=status)
+        return [event(copy, one.word, moment, one.fields) for one in told]
+
+    def _why_dropped(self, copy: Copy) -> str | None:
+        """Give why the vendor wouldn't even try a message; None if it would."""
+        listed = self.lists.drops(copy.email, bypass_unsubscribes=copy.bypasses_unsubscribes)
+        fate = self.fates.of(copy)
+        if listed is None and fate is not None and fate.kind is Kind.INVALID:
+            self.lists.put("invalid_emails", copy.email, reason=fate.reason or "Invalid")
+            return "Invalid"
+        if listed is None and fate is not None and fate.kind is Kind.DROPPED:
+            return fate.reason or "Spam Content (if Spam Checker app enabled)"
+        return listed
+
+    def _shuffle(self, events: list[Event]) -> list[bytes]:
+        """Give small posts in any order, each event in as many of them as there are copies."""
+        draw = secrets.SystemRandom()
+        told = events * self._copies
+        draw.shuffle(told)
+        size = _SHUFFLED_AT_ONCE
+        return [encode(told[start : start + size]) for start in range(0, len(told), size)]
 
     def _again(self, due: _Due) -> None:
         delay = min(FIRST_RETRY * 2**due.tries, LONGEST_RETRY)
