@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     # The most recipients of a new From domain's first day, second day and so on.
     ramp: str = ""
     # How late a schedule may be found before a person decides about it.
-    missed_grace: float = Field(default=3_600, ge=0, le=30 * 86_400)
+    missed_grace: float = Field(default=3_600, ge=60, le=30 * 86_400)
     sending_threads: int = Field(default=2, ge=1, le=64)
     connect_timeout: float = Field(default=10, gt=0, le=300)
     read_timeout: float = Field(default=60, gt=0, le=600)

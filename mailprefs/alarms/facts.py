@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 from sqlalchemy import String, func, literal, select, text, type_coerce
 from sqlalchemy.orm import Session
 
+from mailprefs.campaigns import progress
+from mailprefs.campaigns.progress import Missed, Stalled
 from mailprefs.deliveries import pace
-from mailprefs.deliveries.counts import stall
-from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.deliveries import Batch, HandOver, VendorPace
 from mailprefs.schema.events import MalformedEvent, VendorEventRow
 from mailprefs.schema.opens import SpoolPosition
@@ -27,27 +27,12 @@ class Stopped(NamedTuple):
     reason: str
 
 
-class Stalled(NamedTuple):
-    """A campaign that should move and doesn't."""
-
-    campaign_id: int
-    since: datetime
-    cause: str
-
-
 class Waiting(NamedTuple):
     """People of a campaign of whom a person has to decide."""
 
     campaign_id: int
     people: int
     since: datetime
-
-
-class Missed(NamedTuple):
-    """A campaign whose time went by."""
-
-    campaign_id: int
-    due_at: datetime
 
 
 class Breaker(NamedTuple):
@@ -81,9 +66,9 @@ def gather(session: Session, *, now: datetime) -> Facts:
         now=now,
         stopped=_stopped(session),
         breaker=_breaker(session),
-        stalled=tuple(_stalled(session, now)),
+        stalled=tuple(progress.stalled(session, now=now)),
         unknown=tuple(_unknown(session, now)),
-        missed=tuple(_missed(session)),
+        missed=tuple(progress.missed(session)),
         untold_since=_untold_since(session, now),
         tracking_seen=_tracking_seen(session, now),
         set_aside=set_aside,
@@ -113,16 +98,6 @@ def _breaker(session: Session) -> Breaker | None:
     return Breaker(row.opened_at, row.unclear, row.probe_at)
 
 
-def _stalled(session: Session, now: datetime) -> Iterable[Stalled]:
-    moving = (CampaignState.SCHEDULED, CampaignState.FREEZING, CampaignState.SENDING)
-    for campaign_id in session.scalars(
-        select(Campaign.id).where(Campaign.state.in_(moving)).order_by(Campaign.id)
-    ).all():
-        found = stall(session, campaign_id, now=now)
-        if found is not None:
-            yield Stalled(campaign_id, found.since, found.cause)
-
-
 def _unknown(session: Session, now: datetime) -> Iterable[Waiting]:
     since = func.min(HandOver.claimed_at)
     rows = session.execute(
@@ -135,17 +110,6 @@ def _unknown(session: Session, now: datetime) -> Iterable[Waiting]:
         .order_by(Batch.campaign_id)
     )
     return [Waiting(row.campaign_id, row.people, row.at) for row in rows]
-
-
-def _missed(session: Session) -> Iterable[Missed]:
-    rows = session.execute(
-        select(Campaign.id, Campaign.due_at)
-        .where(Campaign.state == CampaignState.PAUSED)
-        .where(Campaign.paused_from == CampaignState.SCHEDULED)
-        .where(Campaign.paused_reason.is_not(None), Campaign.due_at.is_not(None))
-        .order_by(Campaign.id)
-    )
-    return [Missed(row.id, row.due_at) for row in rows if row.due_at is not None]
 
 
 def _untold_since(session: Session, now: datetime) -> datetime | None:

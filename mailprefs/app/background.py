@@ -12,6 +12,7 @@ from mailprefs.web.parts import Parts
 
 CHECKPOINT_SECONDS: Final = 15.0
 _STOP_SECONDS: Final = 30.0
+_HASTY_SECONDS: Final = 1.0
 
 log = logging.getLogger("mailprefs.app")
 
@@ -56,16 +57,22 @@ class Background:
             self._workers = Workers(office)
             self._workers.start()
 
-    def stop(self) -> None:
-        """End: what is under way is brought to its end first, for half a minute at most."""
+    def stop(self, *, hasten: threading.Event | None = None) -> int:
+        """End: what is under way is brought to its end first, unless *hasten* is set.
+
+        Calls to the vendor have the time that a call may take, all else half a minute. Gives how
+        many calls were left in flight.
+        """
         self._stop.set()
+        left = 0
         if self._workers is not None:
-            self._workers.stop()
+            left = self._workers.stop(hasten=hasten)
             self._workers = None
         for thread in self._threads:
-            thread.join(_STOP_SECONDS)
+            thread.join(_HASTY_SECONDS if hasten and hasten.is_set() else _STOP_SECONDS)
         self._threads = []
         self._parts.spool.close()
+        return left
 
     def _tidy(self) -> None:
         """Keep SQLite's write-ahead log short, and tell of pixel hits that could not be kept."""

@@ -7,9 +7,10 @@ import signal
 import socket
 import sys
 import threading
+import time
 from functools import partial
 from multiprocessing import util
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mailprefs.app.background import Background
 from mailprefs.app.joining import build, create_app
@@ -20,14 +21,18 @@ from mailprefs.web.parts import Parts
 if TYPE_CHECKING:
     from flask import Flask
 
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT)
+_ONE_TIME: Final = 0.5
+log = logging.getLogger("mailprefs.app")
 # Enough that a few requests which wait for the database don't hold up the pixel, and few enough
 # that they don't fight for the interpreter.
 _REQUEST_THREADS: Final = min(8, 2 * (os.cpu_count() or 1) + 1)
 
 
-def serve(*, host: str, port: int, worker: bool) -> None:
+def serve(*, host: str, port: int, worker: bool) -> bool:
     """Serve on *host* and *port* until told to stop; with *worker*, campaigns are sent from here.
 
+    Gives whether everything was brought to its end: not if it was told again, so as to hurry.
     Settings are those of the environment. One process answers and works; the one that called this
     only watches it, and starts it again should it die.
     """
@@ -48,7 +53,28 @@ def serve(*, host: str, port: int, worker: bool) -> None:
         log_level=LogLevels.warning,
         respawn_failed_workers=True,
     )
+    hastened = _hasten_when_told_again(server)
     server.serve(target_loader=partial(wsgi, sends=worker), wrap_loader=False)
+    return not hastened.is_set()
+
+
+def _hasten_when_told_again(server: Any) -> threading.Event:  # noqa: ANN401 - granian has no types here
+    """Pass a second SIGTERM or Ctrl-C on to the process that works; give what tells of it.
+
+    The server itself passes the first one on and waits then, whatever it hears.
+    """
+    hastened = threading.Event()
+    first = server.signal_handler_interrupt
+
+    def told(*_: object) -> None:
+        if server.interrupt_signal:
+            hastened.set()
+            for process in server.wrks:
+                process.terminate()
+        first()
+
+    server.signal_handler_interrupt = told
+    return hastened
 
 
 def _require_free(host: str, port: int) -> None:
@@ -80,21 +106,42 @@ def wsgi(*, sends: bool = False) -> "Flask":
     background = Background(parts, sends=sends)
     background.start()
     # A server's child process ends without atexit, but runs multiprocessing's finalizers.
-    util.Finalize(None, background.stop, exitpriority=10)
+    util.Finalize(None, _end, (background,), exitpriority=10)
     atexit.register(background.stop)
     return create_app(parts)
 
 
-def work(parts: Parts) -> None:
-    """Send campaigns and count opens, without pages, until SIGTERM or SIGINT."""
+def work(parts: Parts) -> bool:
+    """Send campaigns and count opens, without pages, until SIGTERM or SIGINT.
+
+    Gives whether everything was brought to its end: not if it was told again, so as to hurry.
+    """
     _log_to_stderr()
     told = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ENDING:
         signal.signal(number, lambda *_: told.set())
     background = Background(parts, sends=True)
     background.start()
     told.wait()
-    background.stop()
+    return _end(background)
+
+
+def _end(background: Background) -> bool:
+    """Bring everything to its end, in a hurry if told again; give whether nothing was left.
+
+    Whoever ends a group of processes tells this one twice, at once: that is one time.
+    """
+    hasten, began = threading.Event(), time.monotonic()
+
+    def told(*_: object) -> None:
+        if time.monotonic() - began > _ONE_TIME:
+            hasten.set()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in _ENDING:
+            signal.signal(number, told)
+    log.info("ending: calls in flight finish first; tell me again to hurry")
+    return not background.stop(hasten=hasten)
 
 
 def _log_to_stderr() -> None:

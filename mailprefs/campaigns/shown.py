@@ -9,9 +9,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mailprefs import times
-from mailprefs.campaigns import states
-from mailprefs.deliveries.counts import Counts, Stall, counts, stall
+from mailprefs.campaigns import progress, states
+from mailprefs.campaigns.progress import Stalled
+from mailprefs.deliveries import breaker, unknown
+from mailprefs.deliveries.counts import Counts, counts
+from mailprefs.deliveries.unknown import Copies
 from mailprefs.policy import MessageClass
+from mailprefs.rates import NONE, Limits
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.events import MailboxTotal
 from mailprefs.schema.people import Topic
@@ -51,7 +55,9 @@ class Overview:
     paused_reason: str | None
     counts: Counts
     mailbox: dict[str, int]
-    stall: Stall | None
+    copies: Copies
+    breaker: str | None
+    stall: Stalled | None
 
     @property
     def label(self) -> str:
@@ -62,6 +68,26 @@ class Overview:
     def stalled(self) -> str | None:
         """Give why the campaign doesn't move, if it should."""
         return self.stall.cause if self.stall else None
+
+    @property
+    def uncertain(self) -> str | None:
+        """Say of how many people nobody knows whether they were sent it, and what follows."""
+        n = self.counts.unknown
+        if not n:
+            return None
+        people = "1 person" if n == 1 else f"{n:,} people"
+        told = (
+            f"Whether {people} got this is unknown: the vendor may have taken the message or not, "
+            "and its events settle it as soon as they come."
+        )
+        if self.state is CampaignState.CANCELLED:
+            return f"{told} Nothing of a stopped campaign is sent again."
+        if self.message_class is MessageClass.ADMINISTRATIVE:
+            return (
+                f"{told} Otherwise it goes once more by itself after the settle time, when events "
+                "of later calls have come; what is unknown again then waits for a person."
+            )
+        return f"{told} Nothing is sent again by itself: otherwise a person decides."
 
     @property
     def begins(self) -> str | None:
@@ -92,6 +118,10 @@ class Overview:
             yield f"  failed: {in_words(reason)}", n
         yield "  unknown", self.counts.unknown
         yield "  pending", self.counts.pending
+        if self.copies.possible:
+            yield "possible second copies", self.copies.possible
+        if self.copies.certain:
+            yield "certain second copies", self.copies.certain
         for event, n in self.mailbox.items():
             yield f"mailbox: {event}", n
 
@@ -107,7 +137,9 @@ class Overview:
             "zone": self.zone,
             "approved": self.approved,
             "stalled": self.stalled,
+            "stalled_since": self.stall.since.isoformat() if self.stall else None,
             "paused_reason": self.paused_reason,
+            "breaker": self.breaker,
             "chosen": self.counts.chosen,
             "kept_out": self.counts.kept_out,
             "frozen": self.counts.frozen,
@@ -116,6 +148,7 @@ class Overview:
             "failed": self.counts.failed,
             "unknown": self.counts.unknown,
             "pending": self.counts.pending,
+            "second_copies": {"possible": self.copies.possible, "certain": self.copies.certain},
             "mailbox": self.mailbox,
         }
 
@@ -126,16 +159,22 @@ def in_words(reason: str) -> str:
     return words[:1].lower() + words[1:]
 
 
-def overview(session: Session, campaign_id: int, *, now: datetime) -> Overview:
-    """Show one campaign.
+def overview(
+    session: Session, campaign_id: int, *, now: datetime, limited: Limits = NONE
+) -> Overview:
+    """Show one campaign; *limited* are the limits in force.
 
     :raises NotFound: for an unknown campaign.
     """
     campaign = states.find(session, campaign_id)
-    return _overview(session, campaign, session.get_one(Topic, campaign.topic_id).slug, now)
+    return _overview(
+        session, campaign, session.get_one(Topic, campaign.topic_id).slug, now, limited
+    )
 
 
-def listed(session: Session, *, now: datetime, limit: int = 100) -> list[Overview]:
+def listed(
+    session: Session, *, now: datetime, limit: int = 100, limited: Limits = NONE
+) -> list[Overview]:
     """Show the newest campaigns, newest first; single messages' standing campaigns are left out."""
     rows = session.execute(
         select(Campaign, Topic.slug)
@@ -144,10 +183,12 @@ def listed(session: Session, *, now: datetime, limit: int = 100) -> list[Overvie
         .order_by(Campaign.id.desc())
         .limit(limit)
     )
-    return [_overview(session, campaign, slug, now) for campaign, slug in rows]
+    return [_overview(session, campaign, slug, now, limited) for campaign, slug in rows]
 
 
-def _overview(session: Session, campaign: Campaign, topic: str, now: datetime) -> Overview:
+def _overview(
+    session: Session, campaign: Campaign, topic: str, now: datetime, limited: Limits
+) -> Overview:
     rows = session.execute(
         select(MailboxTotal.event, MailboxTotal.n)
         .where(MailboxTotal.campaign_id == campaign.id)
@@ -169,5 +210,7 @@ def _overview(session: Session, campaign: Campaign, topic: str, now: datetime) -
         paused_reason=campaign.paused_reason,
         counts=counts(session, campaign.id),
         mailbox=mailbox,
-        stall=stall(session, campaign.id, now=now),
+        copies=unknown.copies(session, campaign.id),
+        breaker=breaker.show(session).sentence if campaign.state in states.RUNNING else None,
+        stall=progress.stall(session, campaign, now=now, limited=limited),
     )

@@ -5,17 +5,16 @@ two people at once do it once, and writes the audit. Pausing and cancelling take
 opens their transaction with ``Gate.TAKING``): after their commit no new vendor call begins.
 """
 
-import re
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from mailprefs import audit, staff
 from mailprefs.audit import Actor
+from mailprefs.campaigns import schedule
 from mailprefs.db.database import require_taking
 from mailprefs.deliveries import pace
 from mailprefs.deliveries.cancel import cancel_pending
@@ -35,7 +34,7 @@ _NOT_APPROVED: Final = (
     "its author and last editor, approves it: mailprefs campaign approve {} --as ADDRESS"
 )
 _CHANGED: Final = "Somebody changed campaign {} in the meantime; look at it again."
-_LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+_UNSAID: Final = {"zone": None, "due_wall": None, "due_fold": None}
 STOPPABLE = RUNNING | {CampaignState.SCHEDULED, CampaignState.PAUSED, CampaignState.HELD}
 
 
@@ -126,6 +125,7 @@ def send(  # noqa: PLR0913 - which, by whom and when
         raise BadInput("That time is past. Choose a later one, or send without a time.")
     if waits := not_approved(campaign):
         raise NotAllowed(waits)
+    said = schedule.said(due_at, zone) if zone else None
     _change(
         session,
         campaign,
@@ -134,22 +134,27 @@ def send(  # noqa: PLR0913 - which, by whom and when
         state=CampaignState.SCHEDULED,
         due_at=due_at,
         zone=zone,
+        due_wall=said.wall if said else None,
+        due_fold=said.fold if said else None,
     )
     _note(session, actor, "campaign.sent", campaign, now, due_at=due_at.isoformat())
 
 
 def undo(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -> None:
-    """Take a send back while nothing has begun; the approval stays."""
+    """Take a send back while nothing has begun, one that was missed too; the approval stays."""
     campaign = find(session, campaign_id)
     staff.require(session, actor, Role.SEND)
+    missed = campaign.paused_from is CampaignState.SCHEDULED
     _change(
         session,
         campaign,
-        {CampaignState.SCHEDULED},
+        {CampaignState.PAUSED if missed else CampaignState.SCHEDULED},
         "taken back",
         state=CampaignState.DRAFT,
+        paused_from=None,
+        paused_reason=None,
         due_at=None,
-        zone=None,
+        **_UNSAID,
     )
     _note(session, actor, "campaign.send_undone", campaign, now)
 
@@ -170,9 +175,10 @@ def pause(session: Session, campaign_id: int, actor: Actor, *, now: datetime) ->
 
 
 def resume(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -> None:
-    """Go on with a paused campaign where it stopped."""
+    """Go on with a paused campaign where it stopped; one whose time was missed begins now."""
     campaign = find(session, campaign_id)
     staff.require(session, actor, Role.SEND)
+    missed = campaign.paused_from is CampaignState.SCHEDULED
     _change(
         session,
         campaign,
@@ -181,6 +187,7 @@ def resume(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -
         state=campaign.paused_from or CampaignState.SENDING,
         paused_from=None,
         paused_reason=None,
+        **({"due_at": now, **_UNSAID} if missed else {}),
     )
     _note(session, actor, "campaign.resumed", campaign, now)
 
@@ -225,38 +232,6 @@ def new_revision(session: Session, campaign: Campaign, **values: Any) -> None:  
         approved_at=None,
         **values,
     )
-
-
-def due_after(now: datetime, delay: float) -> datetime:
-    """Give the instant at which a send pressed *now* begins, after *delay* seconds to undo it."""
-    return now + timedelta(seconds=delay)
-
-
-def instant(local: str, zone: str) -> datetime:
-    """Give the instant of a local time such as ``2027-03-28T09:00`` in an IANA zone.
-
-    :raises BadInput: for a text that isn't such a time, an unknown zone, and a time that the zone
-        skips or has twice, because nobody can tell which instant is meant.
-    """
-    try:
-        wall = datetime.fromisoformat(local if _LOCAL.match(local) else "")
-        there = ZoneInfo(zone)
-        first, second = (wall.replace(tzinfo=there, fold=fold).astimezone(UTC) for fold in (0, 1))
-    except (ValueError, OverflowError, ZoneInfoNotFoundError, OSError) as error:
-        msg = "Write the time as 2027-03-28T09:00 and the zone as Europe/Berlin."
-        raise BadInput(msg) from error
-    if wall.tzinfo is not None:
-        msg = "Write the local time without an offset; the zone says which instant it is."
-        raise BadInput(msg)
-    if first.astimezone(there).replace(tzinfo=None) != wall:
-        msg = (
-            f"{local} doesn't exist in {zone}: clocks are put forward over it. Choose another time."
-        )
-        raise BadInput(msg)
-    if first != second:
-        msg = f"{local} happens twice in {zone}: clocks are put back. Choose another time."
-        raise BadInput(msg)
-    return first
 
 
 def _change(

@@ -11,21 +11,25 @@ from mailprefs.cli import console
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8400, show_default=True, help="Port to listen on.")
 @click.option("--no-worker", is_flag=True, help="Serve pages and pixels only; send nothing.")
-def run(host: str, port: int, *, no_worker: bool) -> None:
+def run(host: str, port: int, *, no_worker: bool) -> int:
     """Run the service: pages, pixels, webhooks, and the sending of campaigns."""
     from mailprefs.app import serve
 
     console.opened()
     click.echo(f"Pages: http://{host}:{port}/staff; end it with Ctrl-C.")
-    serve(host=host, port=port, worker=not no_worker)
+    return 0 if serve(host=host, port=port, worker=not no_worker) else 1
 
 
 @click.command()
-def worker() -> None:
-    """Send campaigns and count opens without serving pages; stops cleanly on SIGTERM."""
+def worker() -> int:
+    """Send campaigns and count opens without serving pages.
+
+    On SIGTERM calls in flight finish, the rest is given back, and it exits 0. Told again, it
+    hurries.
+    """
     from mailprefs.app import work
 
-    work(console.opened())
+    return 0 if work(console.opened()) else 1
 
 
 @click.command()

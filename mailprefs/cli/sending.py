@@ -122,7 +122,8 @@ def send(  # noqa: PLR0913, PLR0917 - the options of one command
     with parts.db.reading() as session:
         done = review.review(session, campaign_id, parts.settings)
     now = console.now()
-    due = _due(at, zone, occurrence) or schedule.due_after(now, 0 if at_once else parts.settings.undo_delay)
+    delay = 0 if at_once else parts.settings.undo_delay
+    due = _due(at, zone, occurrence) or schedule.due_after(now, delay)
     with parts.db.transaction() as session:
         who = console.actor(session, acting_as)
         review.require(session, done, who, overrides=override, reason=reason, now=now)

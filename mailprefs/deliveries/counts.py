@@ -6,20 +6,16 @@ and the few deliveries that have a state of their own; never from a scan of all 
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import CompoundSelect, String, Table, func, literal, select, type_coerce, union_all
 from sqlalchemy.orm import Session
 
-from mailprefs.deliveries import pace
 from mailprefs.errors import NotFound
 from mailprefs.policy import Skip
 from mailprefs.schema.campaigns import Campaign, CampaignState, KeptOut
-from mailprefs.schema.deliveries import Batch, BatchState, Delivery, HandOver, OwnState
+from mailprefs.schema.deliveries import Batch, BatchState, Delivery, OwnState
 
-STALLED_AFTER: Final = timedelta(minutes=2)
-"""Without a hand-over for so long, a campaign that should move is shown as stalled."""
 _BATCHES: Final[Table] = Batch.metadata.tables[Batch.__tablename__]
 _DELIVERIES: Final[Table] = Delivery.metadata.tables[Delivery.__tablename__]
 _CAMPAIGNS: Final[Table] = Campaign.metadata.tables[Campaign.__tablename__]
@@ -47,13 +43,6 @@ class Counts:
         return self.frozen == placed and self.chosen == self.frozen + sum(self.kept_out.values())
 
 
-class Stall(NamedTuple):
-    """A campaign that should move and doesn't: since when, and why, as a sentence for staff."""
-
-    since: datetime
-    cause: str
-
-
 def counts(session: Session, campaign_id: int) -> Counts:
     """Count where everybody is, on one view of the ledger.
 
@@ -79,55 +68,6 @@ def counts(session: Session, campaign_id: int) -> Counts:
     uncut = frozen - parts[_CUT][""]
     _add(found, BatchState.CANCELLED if is_cancelled else BatchState.PENDING, uncut)
     return found
-
-
-def stall(session: Session, campaign_id: int, *, now: datetime) -> Stall | None:
-    """Tell since when a campaign that should move doesn't, and why; None if it does or needn't.
-
-    A campaign that waits behind one that moves is not stalled.
-    """
-    campaign = session.get_one(Campaign, campaign_id)
-    since = _last_move(session, campaign)
-    if since is None or now - since < STALLED_AFTER:
-        return None
-    paced = pace.show(session)
-    if paced.stopped_at is not None:
-        return Stall(since, f"All sending is stopped: {paced.stopped_reason}")
-    if paced.wait_until is not None and paced.wait_until > now:
-        until = f"{paced.wait_until:%H:%M:%S} UTC"
-        return Stall(since, f"The vendor takes nothing at the moment; the next try is at {until}.")
-    if _moves(session, now):
-        return None
-    return Stall(since, "No worker is running; start one with `mailprefs run`.")
-
-
-def _last_move(session: Session, campaign: Campaign) -> datetime | None:
-    """Give when the campaign last moved, or should have begun to; None if nothing is due."""
-    if campaign.state is CampaignState.SCHEDULED:
-        return campaign.due_at
-    if campaign.state is CampaignState.FREEZING:
-        return campaign.started_at
-    if campaign.state is not CampaignState.SENDING:
-        return None
-    waiting = _BATCHES.c.state.in_([BatchState.PENDING, BatchState.SENDING])
-    if not session.scalar(
-        select(func.count()).where(_BATCHES.c.campaign_id == campaign.id, waiting)
-    ):
-        return None
-    last = session.scalar(
-        select(HandOver.claimed_at)
-        .where(HandOver.campaign_id == campaign.id)
-        .order_by(HandOver.id.desc())
-        .limit(1)
-    )
-    return max(filter(None, (last, campaign.started_at, campaign.created_at)))
-
-
-def _moves(session: Session, now: datetime) -> bool:
-    """Tell whether any campaign has had a hand-over lately."""
-    newest = select(HandOver.claimed_at).order_by(HandOver.id.desc()).limit(1)
-    last = session.scalar(newest)
-    return last is not None and now - last < STALLED_AFTER
 
 
 def _add(found: Counts, state: BatchState, n: int) -> None:

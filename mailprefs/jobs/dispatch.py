@@ -8,6 +8,7 @@ killed at any instant, and any number of processes may run them on one database.
 import gc
 import logging
 import os
+import secrets
 import socket
 import threading
 import time
@@ -19,6 +20,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
+from mailprefs.campaigns import schedule
 from mailprefs.db.database import Database, Gate
 from mailprefs.deliveries import freeze, outcome, settle, unknown
 from mailprefs.deliveries.aside import set_aside
@@ -28,6 +30,7 @@ from mailprefs.deliveries.origin import origin
 from mailprefs.deliveries.pace import Wait
 from mailprefs.deliveries.pick import Picked
 from mailprefs.errors import MailprefsError, StoreUnavailable
+from mailprefs.jobs.attendance import Attendance
 from mailprefs.links import Links
 from mailprefs.rendering.person import Origin, Personaliser, mailing, personalise
 from mailprefs.settings import Settings
@@ -42,6 +45,7 @@ COLLECTING: Final = (50_000, 20, 20)
 answer is here; by default (700) they are looked through again and again, which takes a third of the
 time in which the people's parts are made."""
 _STORE_GONE: Final = 2.0
+_LOOK_AGAIN: Final = 0.02
 _SHORTEST_RETRY, _LONGEST_RETRY = 0.2, 5.0
 _MOST_ORIGINS: Final = 64
 _UNBUILT: Final = "The message can't be built ({}); the log says where."
@@ -117,8 +121,7 @@ class Worker:
             any_again = unknown.any_to_go_again(session, settle_time=office.settings.settle_time)
             freezing = freeze.freezing(session)
         if any_due:
-            with office.db.transaction() as session:
-                freezing += freeze.begin_due(session, now=now)
+            freezing += self._begin(now)
         if any_lost:
             with office.db.transaction() as session:
                 for batch_id in settle.sweep(session):
@@ -151,6 +154,14 @@ class Worker:
             return taken
         self._hand_over(taken, began_by=time.monotonic() + START_WITHIN)
         return Wait(0.0)
+
+    def _begin(self, now: datetime) -> list[int]:
+        """Begin what is due; what is found too late waits for a person. Give what has begun."""
+        grace = self._office.settings.missed_grace
+        with self._office.db.transaction() as session:
+            for campaign_id in schedule.hold_missed(session, now=now, grace=grace):
+                log.warning("campaign %d was missed and waits for a person", campaign_id)
+            return freeze.begin_due(session, now=now)
 
     def _freeze(self, campaign_id: int, now: datetime) -> bool:
         """Do one step of a freeze; give whether there is another one to do."""
@@ -260,8 +271,10 @@ class Workers:
         self._look = threading.Lock()
         self._next_look = 0.0
         self._wakes: list[threading.Event] = []
+        host = f"{socket.gethostname()[-40:]}:{os.getpid()}"
+        # A process number comes again, on another host in the same container name even at once.
+        self._attendance = Attendance(office.db, f"{host}:{secrets.token_hex(4)}", office.clock)
         self._threads: list[threading.Thread] = []
-        host = f"{socket.gethostname()}:{os.getpid()}"
         for number in range(1, (threads or office.settings.sending_threads) + 1):
             wake = threading.Event()
             worker = Worker(office, f"{host}:{number}")
@@ -275,6 +288,7 @@ class Workers:
     def start(self) -> None:
         """Begin to send; from here on this process collects its garbage in larger heaps."""
         gc.set_threshold(*COLLECTING)
+        self._attendance.start()
         for thread in self._threads:
             thread.start()
 
@@ -284,19 +298,28 @@ class Workers:
         for wake in self._wakes:
             wake.set()
 
-    def stop(self, *, within: float | None = None) -> None:
+    def stop(self, *, within: float | None = None, hasten: threading.Event | None = None) -> int:
         """End: calls in flight finish and are recorded, what has not begun is given back.
 
-        Waits *within* seconds, by default as long as a call may take.
+        Waits *within* seconds, by default as long as a call may take, and no longer once *hasten*
+        is set. Gives how many lines of work were left as they were: what they had in flight
+        becomes unknown when its lease has run out.
         """
         self._office.stopping.set()
         self.wake()
         settings = self._office.settings
         longest = settings.connect_timeout + settings.read_timeout + _LONGEST_RETRY
         ends = time.monotonic() + (longest if within is None else within)
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, ends - time.monotonic()))
+        begun = [thread for thread in self._threads if thread.ident is not None]
+        hurries = hasten or threading.Event()
+        while any(map(threading.Thread.is_alive, begun)) and time.monotonic() < ends:
+            if hurries.wait(_LOOK_AGAIN):
+                break
+        left = sum(map(threading.Thread.is_alive, begun))
+        if left:
+            log.warning("%d calls were left in flight; what became of them is unknown", left)
+        self._attendance.stop()
+        return left
 
     def _work(self, worker: Worker, wake: threading.Event) -> None:
         has_sent = False

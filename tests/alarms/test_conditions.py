@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from mailprefs.alarms import conditions
-from mailprefs.alarms.facts import Breaker, Facts, Missed, Stalled, Stopped, Waiting
+from mailprefs.alarms.facts import Breaker, Facts, Stopped, Waiting
 from mailprefs.alarms.kinds import AlarmKind
+from mailprefs.campaigns.progress import Missed, Stalled
 from mailprefs.machine import GIGABYTE, Disk, Machine, SpoolLevel
 from tests.sending import NOW
 

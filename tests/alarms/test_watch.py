@@ -9,7 +9,8 @@ from pydantic import SecretStr
 from sqlalchemy import insert, select
 
 from mailprefs.alarms import facts
-from mailprefs.alarms.facts import Facts, Missed, Stalled, Waiting
+from mailprefs.alarms.facts import Facts, Waiting
+from mailprefs.campaigns.progress import Missed, Stalled
 from mailprefs.db.database import Database
 from mailprefs.deliveries import pace
 from mailprefs.schema.campaigns import CampaignState

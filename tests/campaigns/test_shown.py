@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import delete
 
-from mailprefs.campaigns import shown, states
+from mailprefs.campaigns import schedule, shown, states
 from mailprefs.db.database import Gate
 from mailprefs.deliveries import pace
 from mailprefs.policy import MessageClass, SubscriptionState
@@ -30,7 +30,10 @@ PROMISED = [
     "pending",
     "mailbox",
 ]
-BESIDE_THEM = {"name", "topic", "due_at", "zone", "approved", "stalled", "paused_reason"}
+BESIDE_THEM = {
+    *("name", "topic", "due_at", "zone", "approved", "stalled", "stalled_since", "paused_reason"),
+    *("breaker", "second_copies"),
+}
 
 
 def test_the_object_has_exactly_the_promised_names(house: House) -> None:
@@ -98,7 +101,7 @@ def test_sending_without_progress_is_stalled_and_says_why(house: House) -> None:
     assert stalled.as_json()["state"] == "stalled"
     assert "mailprefs run" in str(stalled.as_json()["stalled"])
     with house.db.transaction() as session:
-        pace.turn(session, rate=0, batch_size=1)
+        pace.turn(session)
         pace.stop(session, "The key was refused.")
     with house.db.reading() as session:
         assert "The key was refused." in str(
@@ -108,7 +111,7 @@ def test_sending_without_progress_is_stalled_and_says_why(house: House) -> None:
 
 def test_a_schedule_shows_the_instant_and_its_zone(house: House) -> None:
     number = house.draft(NOTICE)
-    due = states.instant("2027-03-28T09:00", "Europe/Berlin")
+    due = schedule.instant("2027-03-28T09:00", "Europe/Berlin")
     with house.db.transaction() as session:
         states.approve(session, number, house.bob, now=NOW)
         states.send(session, number, house.ann, now=NOW, due_at=due, zone="Europe/Berlin")

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from mailprefs import audit
 from mailprefs.audit import CONSOLE, Actor
-from mailprefs.campaigns import drafts, states
+from mailprefs.campaigns import drafts, schedule, states
 from mailprefs.db.database import Database, Gate
 from mailprefs.deliveries import freeze
 from mailprefs.errors import BadInput, Conflict, NotAllowed, NotFound
@@ -128,7 +128,7 @@ def test_sending_needs_its_role(house: House) -> None:
 
 def test_a_send_keeps_the_instant_and_the_zone_in_which_it_was_said(house: House) -> None:
     number = house.draft()
-    due = states.instant("2027-03-28T09:00", "Europe/Berlin")
+    due = schedule.instant("2027-03-28T09:00", "Europe/Berlin")
     with house.db.transaction() as session:
         states.send(session, number, house.ann, now=NOW, due_at=due, zone="Europe/Berlin")
         campaign = states.find(session, number)
@@ -148,7 +148,7 @@ def test_within_the_delay_a_send_is_taken_back_and_the_approval_stays(house: Hou
     number = house.draft(NOTICE)
     with house.db.transaction() as session:
         states.approve(session, number, house.bob, now=NOW)
-        due = states.due_after(NOW, 60)
+        due = schedule.due_after(NOW, 60)
         assert due - NOW == timedelta(minutes=1)
         states.send(session, number, house.ann, now=NOW, due_at=due)
         states.undo(session, number, house.ann, now=NOW)
@@ -187,7 +187,7 @@ def test_once_it_has_begun_a_send_can_not_be_taken_back(house: House) -> None:
     ],
 )
 def test_a_local_time_is_one_instant(local: str, zone: str, utc: str) -> None:
-    assert states.instant(local, zone) == datetime.fromisoformat(f"{utc}+00:00")
+    assert schedule.instant(local, zone) == datetime.fromisoformat(f"{utc}+00:00")
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_a_time_that_is_no_instant_or_two_is_refused_with_a_sentence(
     local: str, zone: str, told: str
 ) -> None:
     with pytest.raises(BadInput, match=told):
-        states.instant(local, zone)
+        schedule.instant(local, zone)
 
 
 # --- stopping -------------------------------------------------------------------------------------

@@ -8,9 +8,10 @@ from sqlalchemy import select, update
 
 from mailprefs import audit
 from mailprefs.db.database import Database, Gate
+from mailprefs.campaigns import progress
+from mailprefs.campaigns.progress import Stalled
 from mailprefs.deliveries import outcome, pace, settle
 from mailprefs.deliveries.cancel import cancel_pending
-from mailprefs.deliveries.counts import Stall, stall
 from mailprefs.deliveries.pace import Wait
 from mailprefs.errors import NotFound
 from mailprefs.policy import TrackingMode
@@ -353,13 +354,13 @@ def test_a_paused_campaign_with_nothing_left_is_finished(db: Database, campaign_
 
 
 def test_running_without_progress_is_stalled_with_the_cause(db: Database, campaign_id: int) -> None:
-    def stalled(minutes: float) -> Stall | None:
+    def stalled(minutes: float) -> Stalled | None:
         with db.reading() as session:
             newest = session.scalars(
                 select(HandOver.claimed_at).order_by(HandOver.id.desc())
             ).first()
             at = (newest or NOW) + timedelta(minutes=minutes)
-            return stall(session, campaign_id, now=at)
+            return next(iter(progress.stalled(session, now=at)), None)
 
     assert stalled(1) is None
     nobody = stalled(3)

@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from mailprefs.campaigns import review, states, testing
+from mailprefs.campaigns import review, schedule, states, testing
 from mailprefs.campaigns.review import Review
 from mailprefs.db.database import Gate
 from mailprefs.errors import BadInput, Conflict, MailprefsError, NotAllowed
@@ -183,9 +183,11 @@ def _due(now: datetime) -> tuple[datetime, str | None]:
     :raises BadInput: for a time that is past, skipped or ambiguous in its zone.
     """
     if request.form.get("when") != "later":
-        return states.due_after(now, here().settings.undo_delay), None
+        return schedule.due_after(now, here().settings.undo_delay), None
     zone = request.form.get("zone", "")
-    due = states.instant(request.form.get("at", ""), zone)
+    which = request.form.get("occurrence", "")
+    occurrence = schedule.Occurrence(which) if which in list(schedule.Occurrence) else None
+    due = schedule.instant(request.form.get("at", ""), zone, occurrence)
     if due <= now:
         raise BadInput("That time is past. Choose a later one, or send now.")
     return due, zone
