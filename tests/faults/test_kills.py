@@ -1,0 +1,20 @@
+import random
+
+import pytest
+
+from tests.faults.conftest import Furnish
+from tests.faults.rounds import Plan, play
+from tests.faults.verdicts import require
+
+pytestmark = pytest.mark.faults
+
+
+def test_kills_at_random_points_send_nobody_twice_and_forget_nobody(
+    furnish: Furnish, draw: random.Random
+) -> None:
+    with furnish(people=300) as house:
+        house.start_web()
+        found = require(play(house, Plan(kills=8), draw))
+    assert found.kills >= 6
+    assert found.in_flight >= found.kills / 3
+    assert found.left >= 5
