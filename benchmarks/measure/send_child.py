@@ -4,7 +4,8 @@ send_child.py send URL SINK CAMPAIGN    sends the campaign with the service's ow
 send_child.py bare URL SINK CAMPAIGN    builds and posts the same bodies, people in memory
 send_child.py each URL SINK CAMPAIGN    one call of the vendor's own client for each person
 
-Each prints how many seconds it took and how many people it handed over, as JSON.
+Each prints how many seconds it took, how many people it handed over, and the most memory that it
+had (in MB), as JSON.
 """
 
 import gc
@@ -13,6 +14,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable
+from resource import RUSAGE_SELF, getrusage
 from time import perf_counter
 
 from sendgrid import SendGridAPIClient
@@ -143,9 +145,11 @@ def main(role: str, url: str, sink: str, campaign_id: int) -> dict[str, float]:
     if role == "send":
         began = wait_for_the_start()
         people = place.send()
-        return {"seconds": perf_counter() - began, "people": people}
-    seconds, people = place.bare() if role == "bare" else place.each()
-    return {"seconds": seconds, "people": people}
+        seconds = perf_counter() - began
+    else:
+        seconds, people = place.bare() if role == "bare" else place.each()
+    peak = getrusage(RUSAGE_SELF).ru_maxrss / 1_024
+    return {"seconds": seconds, "people": people, "peak_mb": peak}
 
 
 if __name__ == "__main__":
