@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     token_keys: SecretStr = SecretStr("")
     address_key: SecretStr = SecretStr("")
     sendgrid_api_key: SecretStr = SecretStr("")
+    sendgrid_read_key: SecretStr = SecretStr("")
     sendgrid_host: str = "https://api.sendgrid.com"
     sendgrid_webhook_key: str = ""
     time_zone: str = "UTC"

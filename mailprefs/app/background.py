@@ -1,9 +1,10 @@
-"""The threads beside the web: sending, counting opens, looking for alarms, tidying SQLite."""
+"""The threads beside the web: sending, counting opens, alarms, comparing lists, tidying."""
 
 import logging
 import threading
 from typing import Final
 
+from mailprefs.app.joining import comparison
 from mailprefs.errors import StoreUnavailable
 from mailprefs.jobs.alarms import Watch
 from mailprefs.jobs.dispatch import Office, Workers
@@ -41,6 +42,9 @@ class Background:
             "tidy": self._tidy,
             "alarms": lambda: watch.run(self._stop),
         }
+        compare = comparison(parts)
+        if compare is not None:
+            jobs["lists"] = lambda: compare.run(self._stop)
         self._threads = [
             threading.Thread(target=job, name=name, daemon=True) for name, job in jobs.items()
         ]

@@ -13,6 +13,9 @@ from mailprefs.web.parts import Parts
 if TYPE_CHECKING:
     from flask import Flask
 
+    from mailprefs.jobs.reconciliation import Comparison
+    from mailprefs.vendor.suppression_lists import SuppressionLists
+
 # Bytes of a form; the webhook and the import of files set their own.
 _LARGEST_BODY: Final = 256 * 1024
 
@@ -114,6 +117,33 @@ def _configuration(parts: Parts) -> dict[str, Any]:
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": is_secure,
     }
+
+
+def suppression_lists(settings: Settings) -> "SuppressionLists | None":
+    """Give the vendor's suppression lists by the key that may read them; None without any key."""
+    read, send = settings.sendgrid_read_key, settings.sendgrid_api_key
+    key = read.get_secret_value() or send.get_secret_value()
+    if not key:
+        return None
+    from mailprefs.vendor.suppression_lists import SuppressionLists
+
+    return SuppressionLists(key, settings.sendgrid_host)
+
+
+def comparison(parts: Parts) -> "Comparison | None":
+    """Give the comparison with the vendor's suppression lists; None without a key for them."""
+    lists = suppression_lists(parts.settings)
+    if lists is None:
+        return None
+    from mailprefs.jobs.reconciliation import Comparison
+
+    return Comparison(
+        db=parts.db,
+        lists=lists,
+        hasher=parts.hasher,
+        zone=parts.settings.time_zone,
+        clock=parts.clock,
+    )
 
 
 def session_key(secret: bytes) -> bytes:

@@ -30,12 +30,16 @@ _PLACES: Final = {
     "import": _Place("people", "import_people", "Import people from a CSV file."),
     "recipient": _Place("people", "recipient_group", "One person: what is held and chosen."),
     "subscription": _Place("people", "subscription_group", "Where people stand with topics."),
-    "suppression": _Place("people", "suppression_group", "Addresses that are not to be mailed."),
+    "suppression": _Place(
+        "suppressions", "suppression_group", "Addresses that are not to be mailed."
+    ),
+    "reconcile": _Place("suppressions", "reconcile", "Compare with the vendor's lists now."),
     "ledger": _Place("people", "ledger_group", "Check the consent ledger."),
     "campaign": _Place("campaigns", "campaign_group", "Write, check, send and stop campaigns."),
     "sending": _Place("sending", "sending_group", "See why all sending stands, and go on."),
     "report": _Place("reports", "report", "Print what became of a campaign."),
     "alarms": _Place("alarms", "alarms", "See what stands in the way of the sending."),
+    "doctor": _Place("doctor", "doctor", "Check that everything is set up as it should be."),
     "run": _Place("running", "run", "Run the service."),
     "worker": _Place("running", "worker", "Send campaigns without serving pages."),
     "sandbox": _Place("running", "sandbox", "Run a stand-in for the vendor."),

@@ -12,8 +12,8 @@ import click
 from rich.progress import TextColumn
 from sqlalchemy.orm import Session
 
-from mailprefs import audit, preferences, recipients, suppressions, times
-from mailprefs.addresses import AddressHasher, normalise
+from mailprefs import audit, preferences, recipients, times
+from mailprefs.addresses import AddressHasher
 from mailprefs.cli import console
 from mailprefs.consent import ledger
 from mailprefs.db.database import Gate
@@ -22,7 +22,7 @@ from mailprefs.jobs.imports.order import ImportOrder
 from mailprefs.jobs.imports.run import ImportResult
 from mailprefs.jobs.imports.run import Progress as Step
 from mailprefs.jobs.imports.run import run as run_import
-from mailprefs.policy import Role, SubscriptionState, SuppressionReason
+from mailprefs.policy import Role, SubscriptionState
 from mailprefs.schema.imports import ImportedAs
 from mailprefs.schema.people import Recipient
 
@@ -159,72 +159,6 @@ def set_subscription(address: str, slug: str, state: str, acting_as: str | None)
         )
     now = "now" if done.has_changed else "already"
     click.echo(f"That person is {now} {state} ({slug}).")
-
-
-@click.group("suppression")
-def suppression_group() -> None:
-    """Addresses that are not to be mailed."""
-
-
-@suppression_group.command("list")
-@click.option("--limit", default=100, show_default=True)
-@console.type_json
-def list_suppressions(limit: int, *, as_json: bool) -> None:
-    """List suppressions, newest first.
-
-    Addresses are known by their keyed hash only.
-    """
-    parts = console.opened()
-    with parts.db.reading() as session:
-        found = [
-            {
-                "id": one.id,
-                "reason": one.reason.value,
-                "scope": one.scope.value,
-                "source": one.source.value,
-                "since": one.created_at.isoformat(timespec="seconds"),
-            }
-            for one in suppressions.listed(session, limit=limit)
-        ]
-    rows = [(*list(one.values())[:-1], _at(one["since"])) for one in found]
-    console.answer(
-        found,
-        as_json=as_json,
-        show=lambda: console.table(
-            "Suppressions", ["#id", "reason", "scope", "source", "since"], rows
-        ),
-    )
-
-
-@suppression_group.command("lift")
-@click.argument("address")
-@click.option(
-    "--reason",
-    "word",
-    required=True,
-    type=click.Choice([SuppressionReason.HARD_BOUNCE.value, SuppressionReason.INVALID.value]),
-    help="Only what a mailbox said can be lifted here; a person's no is theirs to lift.",
-)
-@click.option("--because", required=True, help="Why, in a sentence; it is audited.")
-@console.acting
-def lift(address: str, word: str, because: str, acting_as: str | None) -> None:
-    """Mail an address again that a mailbox had refused."""
-    parts = console.opened()
-    with parts.db.transaction() as session:
-        who = console.actor(session, acting_as, Role.PRIVACY)
-        hashed = parts.hasher.hash(normalise(address).key)
-        if not suppressions.lift(session, hashed, SuppressionReason(word)):
-            msg = "That address isn't suppressed for this reason."
-            raise NotFound(msg)
-        audit.record(
-            session,
-            who,
-            "suppression.lifted",
-            ("suppression", word),
-            now=console.now(),
-            reason=because,
-        )
-    click.echo("Lifted; mail of the next campaign may go there again.")
 
 
 @click.group("ledger")

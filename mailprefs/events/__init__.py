@@ -14,10 +14,17 @@ same state.
 """
 
 from mailprefs.events.applying import Slice, slices, store_and_apply
-from mailprefs.events.storing import last_received, malformed, set_aside, tracking_seen
+from mailprefs.events.storing import (
+    forget_malformed,
+    last_received,
+    malformed,
+    set_aside,
+    tracking_seen,
+)
 
 __all__ = [
     "Slice",
+    "forget_malformed",
     "last_received",
     "malformed",
     "set_aside",

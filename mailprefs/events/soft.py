@@ -90,31 +90,33 @@ def decide(session: Session, whose: Whose, *, now: datetime) -> None:
         audit.record(session, audit.SYSTEM, "suppression.reset_by_delivery", subject, now=now)
 
 
-def review(session: Session, *, now: datetime) -> int:
-    """Apply the rule anew to everybody it holds back; give how many it no longer does.
-
-    What can't count any more is forgotten, but not the cause of what is in force.
-    """
-    before = _held_back(session)
-    for whose in before:
-        decide(session, whose, now=now)
-    after = {whose.recipient_id for whose in _held_back(session)}
-    old = delete(SoftBounce).where(SoftBounce.occurred_at < now - KEPT)
-    session.execute(old.where(SoftBounce.recipient_id.not_in(after)))
-    return len(before) - len(after)
-
-
-def _held_back(session: Session) -> list[Whose]:
+def held_back(session: Session, *, after: int = 0, limit: int = 100) -> list[Whose]:
+    """List whom the rule holds back, by their numbers, so that it can be applied to them anew."""
     rows = session.execute(
         select(Recipient.id, Recipient.address_hash, Recipient.address_key_id)
         .join(Suppression, Suppression.address_hash == Recipient.address_hash)
         .where(Suppression.reason == _REASON, Suppression.source == Source.VENDOR)
         .where(
-            select(SoftBounce.delivery_id).where(SoftBounce.recipient_id == Recipient.id).exists()
+            select(SoftBounce.delivery_id).where(SoftBounce.recipient_id == Recipient.id).exists(),
+            Recipient.id > after,
         )
         .order_by(Recipient.id)
+        .limit(limit)
     )
     return [Whose(*row) for row in rows]
+
+
+def forget(session: Session, *, now: datetime) -> int:
+    """Forget what can't count any more, but not the cause of what is in force; give how many."""
+    in_force = (
+        select(Recipient.id)
+        .join(Suppression, Suppression.address_hash == Recipient.address_hash)
+        .where(Recipient.id == SoftBounce.recipient_id, Suppression.reason == _REASON)
+    )
+    return dialects.changed(
+        session,
+        delete(SoftBounce).where(SoftBounce.occurred_at < now - KEPT, ~in_force.exists()),
+    )
 
 
 def _cause(session: Session, recipient_id: int, address_hash: bytes) -> tuple[int, datetime] | None:

@@ -91,15 +91,15 @@ def test_a_lift_begins_the_count_anew(mailed: Mailed) -> None:
     assert mailed.reasons() == SOFT
 
 
-def test_the_nightly_look_forgets_what_cannot_count_and_keeps_who_is_paused(
-    mailed: Mailed,
-) -> None:
+def test_what_cannot_count_is_forgotten_and_who_is_paused_stays_so(mailed: Mailed) -> None:
     apply(mailed.db, *(blocked(mailed, day, day) for day in range(3)))
     other = event(mailed.sent[0][1], Event.BOUNCED)
     apply(mailed.db, replace(other, type="blocked", status="4.2.2"))
     later = NOW + soft.KEPT + timedelta(days=10)
     with mailed.db.transaction(Gate.TAKING) as session:
-        assert soft.review(session, now=later) == 0
+        assert soft.forget(session, now=later) == 1
+        (held,) = soft.held_back(session)
+        soft.decide(session, held, now=later)
     with mailed.db.reading() as session:
         assert {one.recipient_id for one in session.query(SoftBounce)} == {mailed.people[0]}
     assert mailed.reasons() == SOFT, "who is paused stays so until a delivery or a lift"

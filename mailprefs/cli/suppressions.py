@@ -1,0 +1,254 @@
+"""Suppressions at the console: list, look one up, lift one, and compare with the vendor's lists."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import click
+from sqlalchemy.orm import Session
+
+from mailprefs import audit, recipients, suppressions, times
+from mailprefs.addresses import normalise
+from mailprefs.app.joining import comparison, suppression_lists
+from mailprefs.cli import console
+from mailprefs.errors import BadSetting, Conflict, NotFound
+from mailprefs.jobs.reconciliation import LIST_OF, Found
+from mailprefs.policy import Role, SuppressionReason
+from mailprefs.vendor.suppression_lists import ListsForbidden, ListsUnavailable
+
+WORDS: Final[Mapping[SuppressionReason, str]] = {
+    SuppressionReason.UNSUBSCRIBED: "left all promotional mail",
+    SuppressionReason.COMPLAINED: "marked a message as spam",
+    SuppressionReason.HARD_BOUNCE: "the mailbox refuses mail",
+    SuppressionReason.INVALID: "the address is invalid",
+    SuppressionReason.SOFT_BOUNCES: "the mailbox refused several times in a row",
+    SuppressionReason.ERASED: "erased",
+}
+_LIFTABLE: Final = [one.value for one in SuppressionReason if one.can_be_lifted]
+_NO_KEY: Final = (
+    "No key for the vendor's suppression lists is set: MAILPREFS_SENDGRID_READ_KEY, or "
+    "MAILPREFS_SENDGRID_API_KEY."
+)
+_reason_of_lift = click.option(
+    "--reason",
+    "word",
+    required=True,
+    type=click.Choice(_LIFTABLE),
+    help="Which suppression; what a person chose is theirs to take back.",
+)
+_because = click.option("--because", required=True, help="Why, in a sentence; it is audited.")
+
+
+@click.group("suppression")
+def suppression_group() -> None:
+    """Addresses that are not to be mailed."""
+
+
+@suppression_group.command("list")
+@click.option(
+    "--reason",
+    "word",
+    type=click.Choice([one.value for one in SuppressionReason]),
+    help="Only those for one reason.",
+)
+@click.option("--limit", default=100, show_default=True)
+@console.type_json
+def list_suppressions(word: str | None, limit: int, *, as_json: bool) -> None:
+    """List suppressions, newest first.
+
+    Addresses are known by their keyed hash only.
+    """
+    parts = console.opened()
+    reasons = [SuppressionReason(word)] if word else []
+    with parts.db.reading() as session:
+        found = [
+            {
+                "id": one.id,
+                "reason": one.reason.value,
+                "scope": one.scope.value,
+                "source": one.source.value,
+                "since": one.created_at.isoformat(timespec="seconds"),
+            }
+            for one in suppressions.listed(session, reasons=reasons, limit=limit)
+        ]
+    rows = [(*list(one.values())[:-1], _at(one["since"])) for one in found]
+    console.answer(
+        found,
+        as_json=as_json,
+        show=lambda: console.table(
+            "Suppressions", ["#id", "reason", "scope", "source", "since"], rows
+        ),
+    )
+
+
+@suppression_group.command("show")
+@click.argument("address")
+@console.acting
+@console.type_json
+def show(address: str, acting_as: str | None, *, as_json: bool) -> None:
+    """Show what stands against mail to one address, and what was lifted.
+
+    Whoever looks an address up leaves a note in the audit.
+    """
+    parts = console.opened()
+    with parts.db.transaction() as session:
+        who = console.actor(session, acting_as, Role.PRIVACY)
+        hashed = parts.hasher.hash(normalise(address).key)
+        person = recipients.find(session, parts.hasher, address)
+        if person is not None:
+            subject = ("recipient", person.id)
+            audit.record(session, who, "recipient.looked_up", subject, now=console.now())
+        document = _document(session, hashed)
+    console.answer(document, as_json=as_json, show=lambda: _show(document))
+
+
+@suppression_group.command("lift")
+@click.argument("address")
+@_reason_of_lift
+@_because
+@console.acting
+def lift(address: str, word: str, because: str, acting_as: str | None) -> None:
+    """Mail an address again that a mailbox had refused, or that the vendor held back.
+
+    It makes no yes of a no: whoever complained has left promotional mail, and stays out of it.
+    """
+    parts = console.opened()
+    reason = SuppressionReason(word)
+    with parts.db.transaction() as session:
+        who = console.actor(session, acting_as, Role.PRIVACY)
+        hashed = parts.hasher.hash(normalise(address).key)
+        suppressions.lift_by_staff(session, hashed, reason, who, because=because, now=console.now())
+        left = [one.reason for one in suppressions.of(session, hashed)]
+    click.echo("Lifted.")
+    for one in left:
+        click.echo(f"Still in force: {one.value} ({WORDS[one]}).")
+    if reason in LIST_OF:
+        click.echo(
+            "The vendor keeps lists of its own. If mail is still dropped: mailprefs suppression "
+            f"release ADDRESS --reason {word} --because TEXT"
+        )
+
+
+@suppression_group.command("release")
+@click.argument("address")
+@_reason_of_lift
+@_because
+@console.acting
+def release(address: str, word: str, because: str, acting_as: str | None) -> None:
+    """Take an address off the vendor's own list, once it is lifted here."""
+    parts = console.opened()
+    reason, hashed = SuppressionReason(word), parts.hasher.hash(normalise(address).key)
+    lists = suppression_lists(parts.settings)
+    if lists is None:
+        raise BadSetting(_NO_KEY)
+    if reason not in LIST_OF:
+        msg = "The vendor keeps no list of this kind; there is nothing to release."
+        raise Conflict(msg)
+    with parts.db.transaction() as session:
+        who = console.actor(session, acting_as, Role.PRIVACY)
+        if any(one.reason is reason for one in suppressions.of(session, hashed)):
+            msg = "The address is still suppressed here; lift it first: mailprefs suppression lift"
+            raise Conflict(msg)
+        subject = ("vendor_list", LIST_OF[reason].value)
+        audit.record(
+            session, who, "suppression.released", subject, now=console.now(), reason=because
+        )
+    try:
+        was_there = lists.take_off(LIST_OF[reason], address)
+    except (ListsForbidden, ListsUnavailable) as failure:
+        raise Conflict(str(failure)) from None
+    finally:
+        lists.close()
+    if not was_there:
+        msg = "The vendor's list doesn't hold that address (any more)."
+        raise NotFound(msg)
+    click.echo("The vendor has taken it off its list.")
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Tell what would be done; write nothing.")
+@console.type_json
+def reconcile(*, dry_run: bool, as_json: bool) -> None:
+    """Compare with the vendor's suppression lists now; it also runs by itself each night.
+
+    Exits 1 if the lists couldn't be read.
+    """
+    compare = comparison(console.opened())
+    if compare is None:
+        raise BadSetting(_NO_KEY)
+    found = compare.now(dry_run=dry_run)
+    console.answer(found.document(), as_json=as_json, show=lambda: _show_found(found))
+    if found.failure:
+        raise Conflict(found.failure)
+
+
+def _document(session: Session, address_hash: bytes) -> dict[str, Any]:
+    return {
+        "suppressions": [
+            {
+                "id": one.id,
+                "reason": one.reason.value,
+                "scope": one.scope.value,
+                "source": one.source.value,
+                "since": one.created_at.isoformat(timespec="seconds"),
+                "campaign": one.delivery_id >> 32 if one.delivery_id else None,
+            }
+            for one in suppressions.of(session, address_hash)
+        ],
+        "lifted": [
+            {
+                "reason": one.reason.value,
+                "since": one.since.isoformat(timespec="seconds"),
+                "lifted_at": one.lifted_at.isoformat(timespec="seconds"),
+                "because": one.because,
+            }
+            for one in suppressions.lifts(session, address_hash=address_hash)
+        ],
+    }
+
+
+def _show(document: dict[str, Any]) -> None:
+    if not document["suppressions"]:
+        click.echo("Nothing stands against mail to this address.")
+    for one in document["suppressions"]:
+        words = WORDS[SuppressionReason(one["reason"])]
+        by = f", by campaign {one['campaign']}" if one["campaign"] else ""
+        click.echo(
+            f"{one['reason']}: {words}; holds back {_held_back(one['scope'])}; "
+            f"since {_at(one['since'])}, told by {one['source']}{by}."
+        )
+        if one["reason"] == SuppressionReason.COMPLAINED:
+            click.echo("  The vendor drops administrative mail to this address, too.")
+    for one in document["lifted"]:
+        click.echo(
+            f"lifted {_at(one['lifted_at'])}: {one['reason']} (since {_at(one['since'])}), "
+            f"because: {one['because']}"
+        )
+
+
+def _held_back(scope: str) -> str:
+    return "all mail" if scope == "all" else "promotional mail"
+
+
+def _show_found(found: Found) -> None:
+    done = "Nothing was written (dry run)" if found.dry_run else "Compared"
+    click.echo(f"{done}: the vendor's lists since {times.written(found.since)}.")
+    rows = [
+        (name, *(counted.get(word, 0) for word in ("listed", "new", "known", "lifted", "for_now")))
+        for name, counted in found.lists.items()
+    ]
+    console.table("", ["list", "#there", "#new here", "#known", "#lifted here", "#for now"], rows)
+    if found.reset:
+        click.echo(f"{found.reset:,} mailboxes take mail again.")
+    for number, name in found.still_listed:
+        click.echo(
+            f"Recipient {number} was lifted here, and the vendor still holds them back ({name}): "
+            "mailprefs suppression release ADDRESS --reason R --because TEXT"
+        )
+    for word, n in found.missing_there.items():
+        click.echo(f"Held back here by the vendor's word, and not on its list: {n:,} ({word}).")
+
+
+def _at(instant: object) -> str:
+    """Write an instant of a JSON answer for people."""
+    return times.written(datetime.fromisoformat(str(instant)))
