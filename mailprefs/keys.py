@@ -7,6 +7,8 @@ setting and the place in its list, never the text of a key: errors end in logs.
 import binascii
 import secrets
 from base64 import b64decode
+from collections.abc import Sequence
+from hashlib import blake2b
 from itertools import pairwise
 
 from mailprefs.errors import BadSetting
@@ -33,6 +35,16 @@ def new_key() -> str:
         except BadSetting:
             continue
         return text
+
+
+def installation_id(keys: Sequence[bytes]) -> str:
+    """Give 16 characters by which an installation knows itself; they tell nothing of its keys.
+
+    It changes with the newest key, so a process that still runs with older ones is told apart.
+    """
+    # BLAKE2b takes keys of at most 64 bytes (RFC 7693 section 2.1); ours may be longer.
+    key = blake2b(keys[-1]).digest()
+    return blake2b(b"mailprefs/installation/v1", key=key, digest_size=8).hexdigest()
 
 
 def parse_one(text: str, *, setting: str) -> bytes:

@@ -87,7 +87,7 @@ def disks(settings: Settings) -> tuple[Disk, ...]:
             device = existing.stat().st_dev
             found.setdefault(device, []).append(_FOLDERS[what])
             at.setdefault(device, existing)
-    return tuple(_disk(" and ".join(held), at[device]) for device, held in found.items())
+    return tuple(_disk(_listed(held), at[device]) for device, held in found.items())
 
 
 def database_file(settings: Settings) -> Path | None:
@@ -118,6 +118,11 @@ def _waiting(segments: Iterable[Segment], positions: Mapping[bytes, int]) -> Ite
         yield from (record.at for record in records)
 
 
+def _listed(words: list[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _disk(holds: str, path: Path) -> Disk:
     stat = os.statvfs(path)
     # What is kept for the system's administrator is no room of ours.
@@ -125,7 +130,9 @@ def _disk(holds: str, path: Path) -> Disk:
 
 
 def in_words(size: int) -> str:
-    """Write a number of bytes for people: 820 MB, 1.4 GB."""
+    """Write a number of bytes for people: 64 kB, 820 MB, 1.4 GB."""
+    if size < 1_000_000:
+        return f"{-(-size // 1_000)} kB"
     if size < GIGABYTE:
         return f"{size // 1_000_000} MB"
     return f"{size / GIGABYTE:.1f} GB" if size < 100 * GIGABYTE else f"{size // GIGABYTE:,} GB"

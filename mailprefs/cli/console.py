@@ -45,7 +45,7 @@ def opened() -> Parts:
     """
     context = click.get_current_context().find_root()
     if not isinstance(context.obj, Parts):
-        _require_installation()
+        require_installation()
         parts = open_now()
         if pending(parts.db):
             msg = "The database isn't set up for this version yet; run: mailprefs init"
@@ -54,7 +54,7 @@ def opened() -> Parts:
     return context.obj
 
 
-def _require_installation() -> None:
+def require_installation() -> None:
     """Refuse a place where ``init`` never ran: keys made there would fit no link ever sent.
 
     :raises BadSetting: with the folder that was looked at.

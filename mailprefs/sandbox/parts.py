@@ -9,6 +9,7 @@ from mailprefs.sandbox.mailbox import Mailbox
 from mailprefs.sandbox.moods import Moods
 from mailprefs.sandbox.settings import SandboxSettings
 from mailprefs.sandbox.webhook import Webhook
+from mailprefs.sandbox.wrongs import Account
 
 _EXTENSION = "mailprefs-sandbox"
 
@@ -21,6 +22,7 @@ class Parts:
     mailbox: Mailbox
     moods: Moods
     webhook: Webhook
+    account: Account
 
     def close(self) -> None:
         """Stop posting events, and close the store."""
@@ -33,7 +35,7 @@ def install(app: Flask, settings: SandboxSettings) -> Parts:
     key = SigningKey(settings.key_file)
     mailbox = Mailbox(settings.store, settings.keep)
     webhook = Webhook(settings.webhook, key, mailbox, delivered_after=settings.delivered_after)
-    parts = Parts(settings, mailbox, Moods(settings.moods), webhook)
+    parts = Parts(settings, mailbox, Moods(settings.moods), webhook, Account())
     app.extensions[_EXTENSION] = parts
     return parts
 

@@ -28,6 +28,7 @@ from mailprefs.sandbox.moods import Mood
 from mailprefs.sandbox.records import Message, Received, Search
 from mailprefs.sandbox.settings import SandboxSettings
 from mailprefs.sandbox.webhook import Webhook
+from mailprefs.sandbox.wrongs import Wrong
 from mailprefs.vendor.preflight.request import MOST_REQUEST_BYTES
 
 _Line = socket.socket | tuple[bytes, socket.socket]
@@ -85,7 +86,8 @@ class _Requests(WSGIRequestHandler):
 
     def _answer(self, content: bytes, status: str, headers: Headers) -> None:
         code, _, reason = status.partition(" ")
-        self.send_response(int(code), reason)
+        # One date an answer: the account's clock may be told to be wrong.
+        (self.send_response_only if "Date" in headers else self.send_response)(int(code), reason)
         for name, value in headers.items():
             if name.lower() != "content-length":
                 self.send_header(name, value)
@@ -193,6 +195,10 @@ class Sandbox:
     def webhook(self) -> Webhook:
         """What posts the events: ``key.public``, ``wait()``, ``change(paused=True)``."""
         return self._server.parts.webhook
+
+    def be_wrong(self, *wrong: Wrong) -> None:
+        """Have an account that is set wrongly in these ways; with none, as it should be."""
+        self._server.parts.account.be(wrong)
 
     def mood(self, *moods: Mood) -> None:
         """Misbehave from now on in these ways, first come first served; with none, behave."""

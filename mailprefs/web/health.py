@@ -4,6 +4,7 @@ from flask import Blueprint, Response, jsonify
 from sqlalchemy import text
 
 from mailprefs.errors import StoreUnavailable
+from mailprefs.keys import installation_id
 from mailprefs.web.current import here
 
 routes = Blueprint("health", __name__)
@@ -11,13 +12,18 @@ routes = Blueprint("health", __name__)
 
 @routes.get("/healthz")
 def healthz() -> tuple[Response, int]:
-    """Answer 200 while the database answers, else 503; pixels are served and kept either way."""
+    """Answer 200 while the database answers, else 503; pixels are served and kept either way.
+
+    ``installation`` lets ``mailprefs doctor`` see that the address leads here and nowhere else.
+    """
+    parts = here()
+    who = installation_id(parts.token_keys)
     try:
-        with here().db.reading() as session:
+        with parts.db.reading() as session:
             session.execute(text("SELECT 1"))
     except StoreUnavailable:
-        return jsonify(status="degraded", database="unreachable"), 503
-    return jsonify(status="ok", database="ok"), 200
+        return jsonify(status="degraded", database="unreachable", installation=who), 503
+    return jsonify(status="ok", database="ok", installation=who), 200
 
 
 @routes.get("/robots.txt")

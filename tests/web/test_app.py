@@ -1,6 +1,7 @@
 """Joining settings to an application: bad keys are refused, sessions have a key of their own."""
 
 import logging
+import re
 import secrets
 from dataclasses import replace
 from hashlib import sha256
@@ -137,8 +138,15 @@ def test_the_request_log_names_no_path_no_address_and_no_user_agent(
 
 def test_a_monitor_is_told_when_the_database_is_away(parts: Parts) -> None:
     client = create_app(parts).test_client()
-    assert client.get("/healthz").json == {"status": "ok", "database": "ok"}
+    told = client.get("/healthz").json
+    who = told.pop("installation")
+    assert told == {"status": "ok", "database": "ok"}
+    assert re.fullmatch("[0-9a-f]{16}", who)
     lost = replace(parts, db=Database("postgresql://nobody@127.0.0.1:1/none"))
     answer = create_app(lost).test_client().get("/healthz")
     assert answer.status_code == 503
-    assert answer.json == {"status": "degraded", "database": "unreachable"}
+    assert answer.json == {
+        "status": "degraded",
+        "database": "unreachable",
+        "installation": who,
+    }
