@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 _ONE_TIME: Final = 0.5
+_SOON: Final = 0.05
+# What watches this process, as it was when this process was forked off it.
+_watching: Final[list[Any]] = []
 log = logging.getLogger("mailprefs.app")
 # Enough that a few requests which wait for the database don't hold up the pixel, and few enough
 # that they don't fight for the interpreter.
@@ -54,7 +57,8 @@ def serve(*, host: str, port: int, worker: bool) -> bool:
         respawn_failed_workers=True,
     )
     hastened = _hasten_when_told_again(server)
-    server.serve(target_loader=partial(wsgi, sends=worker), wrap_loader=False)
+    _watching.append(server)
+    server.serve(target_loader=partial(_load, sends=worker), wrap_loader=False)
     return not hastened.is_set()
 
 
@@ -75,6 +79,30 @@ def _hasten_when_told_again(server: Any) -> threading.Event:  # noqa: ANN401 - g
 
     server.signal_handler_interrupt = told
     return hastened
+
+
+def _load(*, sends: bool) -> "Flask":
+    """Give the application in the process that works."""
+    app = wsgi(sends=sends)
+    for server in _watching:
+        _repeat_what_came_early(server)
+    return app
+
+
+def _repeat_what_came_early(server: Any) -> None:  # noqa: ANN401 - granian has no types here
+    """Let a process that was told to end while it started end once it listens.
+
+    Until then it has the signal handlers of the one that watches it, which only take note.
+    """
+    watching = signal.getsignal(signal.SIGTERM)
+
+    def repeat() -> None:
+        while signal.getsignal(signal.SIGTERM) is watching:
+            time.sleep(_SOON)
+        if server.interrupt_signal:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=repeat, name="early", daemon=True).start()
 
 
 def _require_free(host: str, port: int) -> None:
