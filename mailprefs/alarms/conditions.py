@@ -58,13 +58,8 @@ def _of_vendor(facts: Facts) -> Iterator[Condition]:
         sentence = f"All sending is stopped: {facts.stopped.reason}"
         yield Condition(AlarmKind.SENDING_STOPPED, "", sentence, facts.stopped.since)
     if facts.breaker:
-        tried = facts.breaker.next_probe
-        at = f" at {times.written(tried, seconds=True)}" if tried else ""
-        sentence = (
-            f"The vendor's last {facts.breaker.unclear} answers were unclear, so all sending "
-            f"waits; a small batch is tried next{at}."
-        )
-        yield Condition(AlarmKind.BREAKER_OPEN, "", sentence, facts.breaker.since)
+        since, sentence = facts.breaker
+        yield Condition(AlarmKind.BREAKER_OPEN, "", sentence, since)
 
 
 def _of_campaigns(facts: Facts) -> Iterator[Condition]:

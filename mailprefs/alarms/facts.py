@@ -1,23 +1,30 @@
 """What alarms are worked out from: the database's state in a few cheap questions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import String, func, literal, select, text, type_coerce
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from mailprefs import events
 from mailprefs.campaigns import progress
-from mailprefs.campaigns.progress import Missed, Stalled
-from mailprefs.deliveries import pace
-from mailprefs.schema.deliveries import Batch, HandOver, VendorPace
-from mailprefs.schema.events import MalformedEvent, VendorEventRow
+from mailprefs.campaigns.progress import MOVING, Missed, Stalled
+from mailprefs.deliveries import breaker, limits, pace, unknown
+from mailprefs.deliveries.unknown import Waiting
+from mailprefs.policy import MessageClass
+from mailprefs.rates import Limits
+from mailprefs.schema.campaigns import Campaign
+from mailprefs.schema.deliveries import HandOver
+from mailprefs.schema.events import MalformedEvent
 from mailprefs.schema.opens import SpoolPosition
+from mailprefs.settings import Settings
 from mailprefs.vendor.message import Verdict
 
 WINDOW: Final = timedelta(hours=24)
 """How far back the webhook is looked at: so long the vendor repeats what wasn't taken."""
-_DECIDE_AFTER: Final = timedelta(minutes=30)
+_BY_ITSELF: Final = timedelta(hours=2)
+"""So long administrative mail may take to be settled by itself, beyond the settle time."""
 
 
 class Stopped(NamedTuple):
@@ -27,20 +34,11 @@ class Stopped(NamedTuple):
     reason: str
 
 
-class Waiting(NamedTuple):
-    """People of a campaign of whom a person has to decide."""
-
-    campaign_id: int
-    people: int
-    since: datetime
-
-
-class Breaker(NamedTuple):
-    """The breaker is open: since when, after how many unclear answers, and the next probe."""
+class Open(NamedTuple):
+    """The breaker is open: since when, and what that means."""
 
     since: datetime
-    unclear: int
-    next_probe: datetime | None
+    sentence: str
 
 
 class Facts(NamedTuple):
@@ -48,7 +46,7 @@ class Facts(NamedTuple):
 
     now: datetime
     stopped: Stopped | None = None
-    breaker: Breaker | None = None
+    breaker: Open | None = None
     stalled: tuple[Stalled, ...] = ()
     unknown: tuple[Waiting, ...] = ()
     missed: tuple[Missed, ...] = ()
@@ -59,15 +57,15 @@ class Facts(NamedTuple):
     set_aside_since: datetime | None = None
 
 
-def gather(session: Session, *, now: datetime) -> Facts:
+def gather(session: Session, settings: Settings, *, now: datetime) -> Facts:
     """Read the facts, on one view of the database."""
     set_aside, set_aside_since = _set_aside(session, now)
     return Facts(
         now=now,
         stopped=_stopped(session),
         breaker=_breaker(session),
-        stalled=tuple(progress.stalled(session, now=now)),
-        unknown=tuple(_unknown(session, now)),
+        stalled=tuple(_stalled(session, settings.limits, now)),
+        unknown=tuple(_unknown(session, timedelta(seconds=settings.settle_time), now)),
         missed=tuple(progress.missed(session)),
         untold_since=_untold_since(session, now),
         tracking_seen=_tracking_seen(session, now),
@@ -89,31 +87,36 @@ def _stopped(session: Session) -> Stopped | None:
     return Stopped(found.stopped_at, found.stopped_reason or "")
 
 
-def _breaker(session: Session) -> Breaker | None:
-    row = session.execute(
-        select(VendorPace.opened_at, VendorPace.unclear, VendorPace.probe_at)
-    ).one_or_none()
-    if row is None or row.opened_at is None:
+def _breaker(session: Session) -> Open | None:
+    found = breaker.show(session)
+    if found.open_since is None:
         return None
-    return Breaker(row.opened_at, row.unclear, row.probe_at)
+    return Open(found.open_since, found.sentence or "")
 
 
-def _unknown(session: Session, now: datetime) -> Iterable[Waiting]:
-    since = func.min(HandOver.claimed_at)
-    rows = session.execute(
-        select(Batch.campaign_id, func.sum(Batch.n - Batch.own).label("people"), since.label("at"))
-        .join(HandOver, HandOver.id == Batch.hand_over_id)
-        # Spelled out, as the index of these few has it.
-        .where(type_coerce(Batch.state, String) == literal("unknown", literal_execute=True))
-        .group_by(Batch.campaign_id)
-        .having(since <= now - _DECIDE_AFTER)
-        .order_by(Batch.campaign_id)
-    )
-    return [Waiting(row.campaign_id, row.people, row.at) for row in rows]
+def _stalled(session: Session, limited: Limits, now: datetime) -> Iterator[Stalled]:
+    """Give what should move and doesn't, single messages included.
+
+    Whoever waits for a limit of our own is where the operator wants them: that is no alarm.
+    """
+    moving = select(Campaign).where(Campaign.state.in_(MOVING)).order_by(Campaign.id)
+    for campaign in session.scalars(moving).all():
+        found = progress.stall(session, campaign, now=now, limited=limited)
+        if found is not None and limits.reached(session, limited, campaign) is None:
+            yield found
+
+
+def _unknown(session: Session, settle_time: timedelta, now: datetime) -> Iterator[Waiting]:
+    """Give what a person has to decide about; what settles by itself has its time first."""
+    for found in unknown.waiting(session):
+        is_promotional = found.message_class is MessageClass.PROMOTIONAL
+        patience = settle_time if is_promotional else settle_time + _BY_ITSELF
+        if found.since <= now - patience:
+            yield found
 
 
 def _untold_since(session: Session, now: datetime) -> datetime | None:
-    last_told = session.scalar(select(func.max(VendorEventRow.received_at)))
+    last_told = events.last_received(session)
     since = max(filter(None, (last_told, now - WINDOW)))
     return session.scalar(
         select(HandOver.claimed_at)
@@ -124,13 +127,8 @@ def _untold_since(session: Session, now: datetime) -> datetime | None:
 
 
 def _tracking_seen(session: Session, now: datetime) -> datetime | None:
-    # Spelled out, because the index of these few holds by the words.
-    tracking = text("kind IN ('opened', 'clicked')")
-    return session.scalar(
-        select(func.max(VendorEventRow.received_at)).where(
-            VendorEventRow.received_at > now - WINDOW, tracking
-        )
-    )
+    seen = events.tracking_seen(session)
+    return seen if seen is not None and seen > now - WINDOW else None
 
 
 def _set_aside(session: Session, now: datetime) -> tuple[int, datetime | None]:

@@ -75,7 +75,7 @@ ADVICE: Final = MappingProxyType(
             "These people may have the message or not. Nothing is sent to them again by itself.",
             "Decide: accept that some may lack it, or send again and accept that some get it "
             "twice.",
-            "mailprefs campaign show ID",
+            "mailprefs campaign unknown ID",
         ),
         AlarmKind.SCHEDULE_MISSED: Advice(
             "A campaign missed its time",

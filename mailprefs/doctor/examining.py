@@ -87,10 +87,12 @@ class _Visit:
         return reach.of_addresses(self._settings, token_keys, others)
 
     def _account(self) -> Iterator[Finding]:
-        key = self._settings.sendgrid_api_key.get_secret_value()
+        settings = self._settings
+        read, send = settings.sendgrid_read_key, settings.sendgrid_api_key
+        key = read.get_secret_value() or send.get_secret_value()
         if not key:
             return
-        asked = Account(key, self._settings.sendgrid_host)
+        asked = Account(key, settings.sendgrid_host)
         try:
             senders = [address for address, _ in self._senders]
             yield from account.of_account(asked, self._settings, senders)

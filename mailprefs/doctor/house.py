@@ -6,21 +6,20 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from mailprefs import machine
 from mailprefs.db.database import Database
 from mailprefs.db.version import pending
+from mailprefs.deliveries import presence
 from mailprefs.doctor.findings import Finding, ok, warning, wrong
 from mailprefs.errors import StoreUnavailable
 from mailprefs.machine import Disk, SpoolLevel
-from mailprefs.schema.sending import Presence
 from mailprefs.settings import Settings
 
 OLDEST_POSTGRESQL: Final = 13
 _OF_NETWORK: Final = ("nfs", "cifs", "smb", "9p", "sshfs", "glusterfs", "ceph", "afs", "lustre")
-_SEEN_WITHIN: Final = timedelta(minutes=2)
 _COUNTED_WITHIN: Final = timedelta(minutes=2)
 
 
@@ -73,14 +72,9 @@ def of_spool(level: SpoolLevel, now: datetime) -> Finding:
 def of_workers(session: Session, now: datetime) -> Finding:
     """Check that somebody sends; *now* is the database's time."""
     area = "Workers"
-    row = session.execute(
-        select(func.count(), func.max(Presence.seen_at)).where(
-            Presence.seen_at > now - _SEEN_WITHIN
-        )
-    ).one()
-    if row[0]:
-        return ok(area, "1 process sends." if row[0] == 1 else f"{row[0]} processes send.")
-    last = session.scalar(select(func.max(Presence.seen_at)))
+    alive, last = presence.show(session)
+    if alive:
+        return ok(area, "1 process sends." if alive == 1 else f"{alive} processes send.")
     said = "No process sends"
     said += f"; the last one was seen {machine.age(last, now)} ago." if last else " at the moment."
     return warning(area, said, "Start one: `mailprefs run`, or `mailprefs worker` on more hosts.")

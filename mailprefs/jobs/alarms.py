@@ -61,7 +61,8 @@ class Watch:
         # Looking is reading: nobody who writes waits for it.
         with self.db.reading() as session:
             counted = facts.positions(session)
-            sending = conditions.of_sending(facts.gather(session, now=now)) if is_ours else []
+            known = facts.gather(session, self.settings, now=now) if is_ours else None
+        sending = conditions.of_sending(known) if known else []
         seen = self.see(self.settings, counted)
         here = conditions.of_machine(seen, now)
         with self.db.transaction() as session:

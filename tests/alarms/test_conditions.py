@@ -5,10 +5,12 @@ from datetime import timedelta
 import pytest
 
 from mailprefs.alarms import conditions
-from mailprefs.alarms.facts import Breaker, Facts, Stopped, Waiting
+from mailprefs.alarms.facts import Facts, Open, Stopped
 from mailprefs.alarms.kinds import AlarmKind
 from mailprefs.campaigns.progress import Missed, Stalled
+from mailprefs.deliveries.unknown import Waiting
 from mailprefs.machine import GIGABYTE, Disk, Machine, SpoolLevel
+from mailprefs.policy import MessageClass
 from tests.sending import NOW
 
 QUIET = Facts(now=NOW)
@@ -33,13 +35,10 @@ def test_nothing_in_the_way_is_no_alarm() -> None:
             "All sending is stopped: The key isn't valid any more.",
         ),
         (
-            QUIET._replace(breaker=Breaker(NOW - HOUR, 3, NOW + timedelta(seconds=30))),
+            QUIET._replace(breaker=Open(NOW - HOUR, "The vendor has answered nothing clear.")),
             AlarmKind.BREAKER_OPEN,
             "",
-            (
-                "The vendor's last 3 answers were unclear, so all sending waits; a small batch is "
-                "tried next at 22 Nov 2026, 09:30:30 UTC."
-            ),
+            "The vendor has answered nothing clear.",
         ),
         (
             QUIET._replace(stalled=(Stalled(7, NOW - HOUR, "No worker is running."),)),
@@ -48,7 +47,9 @@ def test_nothing_in_the_way_is_no_alarm() -> None:
             "Campaign 7 doesn't move. No worker is running.",
         ),
         (
-            QUIET._replace(unknown=(Waiting(7, 1, NOW - HOUR),)),
+            QUIET._replace(
+                unknown=(Waiting(7, "News", None, MessageClass.PROMOTIONAL, 1, 1, NOW - HOUR),)
+            ),
             AlarmKind.UNKNOWN_WAITING,
             "campaign 7",
             (
