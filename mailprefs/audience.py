@@ -127,6 +127,22 @@ def reason(audience: Audience) -> ColumnElement[str | None]:
     ).cast(String(24))
 
 
+def complained() -> ColumnElement[bool]:
+    """Give who marked a message as spam: notices are handed over for them, and dropped there.
+
+    The vendor holds back all mail to such an address, whatever its class. It isn't asked to pass
+    over that: more mail to people who complain costs the delivery of everybody else's.
+    """
+    return (
+        exists()
+        .where(
+            Suppression.address_hash == Recipient.address_hash,
+            Suppression.reason == SuppressionReason.COMPLAINED,
+        )
+        .correlate(Recipient)
+    )
+
+
 def why_not(audience: Audience) -> Select[str, int]:
     """Give the query for how many of the chosen are kept out, by reason."""
     kept_out = chosen(audience).add_columns(reason(audience).label("reason")).subquery()

@@ -48,7 +48,12 @@ _CANT_BE_REACHED: Final = (
     "These addresses have letters before the @-sign that the vendor doesn't carry (it takes plain "
     "ASCII there), so these people will be counted as failed; ask them for another address."
 )
-_OF_SOME: Final = frozenset({_EMPTY, _UNREACHABLE})
+_HELD_BACK: Final = "held_back_by_vendor"
+_WILL_BE_DROPPED: Final = (
+    "These people marked a message as spam, so the vendor drops this one for them; reach them in "
+    "another way, or lift the complaint where they ask for it."
+)
+_OF_SOME: Final = frozenset({_EMPTY, _UNREACHABLE, _HELD_BACK})
 """Findings that are none where they concern nobody."""
 _PEOPLE: Final = {
     "email": Recipient.address,
@@ -133,6 +138,8 @@ def review(session: Session, campaign_id: int, settings: Settings) -> Review:
     if waits := states.not_approved(campaign):
         found.append(_block(_APPROVAL, waits))
     found.append(Finding(_UNREACHABLE, Severity.WARN, _CANT_BE_REACHED))
+    if not who.needs_subscription:
+        found.append(Finding(_HELD_BACK, Severity.WARN, _WILL_BE_DROPPED))
     checks = [_check(session, who, finding, reach.eligible) for finding in found]
     # A field without a fallback that everybody has is no fault.
     checks = [check for check in checks if check.people or check.code not in _OF_SOME]
@@ -264,6 +271,13 @@ def _about_audience(session: Session, campaign: Campaign, eligible: int) -> list
     return []
 
 
+def _concerns(session: Session, finding: Finding) -> ColumnElement[bool]:
+    """Give whom a finding is about that isn't about everybody."""
+    if finding.code == _HELD_BACK:
+        return audience.complained()
+    return _is_empty(finding.field) if finding.field else _is_unreachable(session)
+
+
 def _is_empty(field: str) -> ColumnElement[bool]:
     column = _PEOPLE.get(field)
     value = column if column is not None else Recipient.attributes[field].as_string()
@@ -287,7 +301,7 @@ def _check(session: Session, who: audience.Audience, finding: Finding, eligible:
     """Say how many people a finding concerns: those whom it is about, else everybody."""
     people = eligible
     if finding.code in _OF_SOME:
-        is_one = _is_empty(finding.field) if finding.field else _is_unreachable(session)
+        is_one = _concerns(session, finding)
         some = audience.eligible(who).where(is_one).subquery()
         people = session.execute(select(func.count()).select_from(some)).scalar_one()
     blocks = finding.severity is Severity.BLOCK

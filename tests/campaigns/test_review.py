@@ -6,11 +6,11 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
-from mailprefs import audit, subscriptions
+from mailprefs import audit, subscriptions, suppressions
 from mailprefs.campaigns import drafts, review, states
 from mailprefs.campaigns.review import NEVER_OVERRIDDEN, Check, Review
 from mailprefs.errors import BadInput, CheckFailed, NotAllowed, NotFound
-from mailprefs.policy import MessageClass, Skip, SubscriptionState, SuppressionReason
+from mailprefs.policy import MessageClass, Skip, Source, SubscriptionState, SuppressionReason
 from mailprefs.schema.campaigns import CampaignState
 from mailprefs.schema.choices import Suppression
 from mailprefs.schema.people import Attribute, Recipient, Sender, Topic
@@ -231,6 +231,27 @@ def test_a_notice_that_nobody_approved_is_stopped_by_the_checks_as_by_the_send(
     with house.db.transaction() as session:
         states.approve(session, number, house.bob, now=NOW)
     assert look(house, settings, number).checks == ()
+
+
+def test_what_complaints_hold_back_from_a_notice_is_told_before_it_is_sent(
+    house: House, settings: Settings
+) -> None:
+    number, news = house.draft(NOTICE), house.draft(NEWSLETTER)
+    with house.db.transaction() as session:
+        for person in people(session, house, 3)[:2]:
+            suppressions.add(
+                session,
+                person.address_hash,
+                person.address_key_id,
+                SuppressionReason.COMPLAINED,
+                Source.VENDOR,
+                now=NOW,
+            )
+        states.approve(session, number, house.bob, now=NOW)
+    (check,) = look(house, settings, number).checks
+    assert (check.code, check.blocks, check.people) == ("held_back_by_vendor", False, 2)
+    assert "marked a message as spam" in check.sentence
+    assert "held_back_by_vendor" not in codes(look(house, settings, news))
 
 
 # --- sender and installation ----------------------------------------------------------------------

@@ -25,6 +25,7 @@ SENDS = frozenset({Role.SEND})
 APPROVES = frozenset({Role.APPROVE})
 SEES_PEOPLE = frozenset({Role.SEND, Role.PRIVACY, Role.ADMIN})
 READS_NUMBERS = frozenset({Role.DRAFT, Role.SEND, Role.APPROVE, Role.ANALYSE, Role.ADMIN})
+LIFTS = frozenset({Role.PRIVACY})
 RUNS_STAFF = frozenset({Role.ADMIN})
 READS_AUDIT = frozenset({Role.PRIVACY, Role.ADMIN})
 
@@ -70,6 +71,8 @@ FOR_SOME = {
     ("POST", "/staff/people"): SEES_PEOPLE,
     ("GET", "/staff/people/<int:recipient_id>"): SEES_PEOPLE,
     ("POST", "/staff/people/<int:recipient_id>/unsubscribe"): SEES_PEOPLE,
+    ("POST", "/staff/people/<int:recipient_id>/lift"): LIFTS,
+    ("GET", "/staff/suppressions"): SEES_PEOPLE,
     ("GET", "/staff/team"): RUNS_STAFF,
     ("POST", "/staff/team"): RUNS_STAFF,
     ("POST", "/staff/team/<int:staff_id>/link"): RUNS_STAFF,

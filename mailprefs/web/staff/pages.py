@@ -26,6 +26,7 @@ from mailprefs.web.staff import (
     previews,
     sending,
     sign_in,
+    suppressions,
     team,
     unknown,
     words,
@@ -44,6 +45,7 @@ _TOLD_HERE: Final = (BadInput, BadToken, Conflict, NotAllowed, NotFound, Preflig
 _MENU: Final = (
     ("staff.campaigns.listed", "Campaigns", "/staff/campaigns"),
     ("staff.people.ask", "People", "/staff/people"),
+    ("staff.suppressions.show", "Suppressions", "/staff/suppressions"),
     ("staff.lists.topics", "Topics", "/staff/topics"),
     ("staff.team.listed", "Staff", "/staff/team"),
     ("staff.lists.audit_entries", "Audit", "/staff/audit"),
@@ -58,6 +60,7 @@ for _part in (
     sending,
     previews,
     people,
+    suppressions,
     lists,
     team,
     alarms,

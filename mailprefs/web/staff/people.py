@@ -2,7 +2,7 @@
 
 There is no list of people to browse, nor do their numbers lead to them. The address is typed into a
 form and never stands in a URL; each look is in the audit, and holds for a while (``looking``).
-Staff can say no for somebody who asks them to, and never yes.
+Staff can say no for somebody who asks them to, and never yes; what a mailbox said can be lifted.
 """
 
 from typing import Final, NamedTuple
@@ -17,10 +17,10 @@ from mailprefs.audience import Audience
 from mailprefs.consent.ledger import Recorded, history
 from mailprefs.db.database import Gate
 from mailprefs.errors import BadAddress, BadInput, NotFound
-from mailprefs.policy import Role, Skip, Source
+from mailprefs.policy import Role, Skip, Source, SuppressionReason
 from mailprefs.preferences import leaving
 from mailprefs.preferences.choosing import Door
-from mailprefs.schema.choices import Suppression
+from mailprefs.schema.choices import Suppression, SuppressionLift
 from mailprefs.schema.people import Recipient, Subscription, Topic
 from mailprefs.web import auth
 from mailprefs.web.current import here
@@ -33,6 +33,15 @@ WAYS: Final = {
     "asked_in_person": "in person",
 }
 """How somebody asked us to stop: the ledger keeps it as proof."""
+HELD_BACK: Final = {
+    SuppressionReason.UNSUBSCRIBED: "Left all promotional mail",
+    SuppressionReason.COMPLAINED: "Marked a message as spam",
+    SuppressionReason.HARD_BOUNCE: "The mailbox refuses mail",
+    SuppressionReason.INVALID: "The address is invalid",
+    SuppressionReason.SOFT_BOUNCES: "The mailbox refused several times in a row",
+    SuppressionReason.ERASED: "Erased",
+}
+"""Why mail to an address is held back, in words."""
 LOOKING_UP: Final = (Role.SEND, Role.PRIVACY, Role.ADMIN)
 """Who answers people that write in, and who looks after their rights."""
 
@@ -46,11 +55,15 @@ routes = Blueprint("people", __name__, url_prefix="/people")
 
 
 class TopicLine(NamedTuple):
-    """One topic for one person: whether its mail would come now, and if not, why."""
+    """One topic for one person: whether its mail would come now, and if not, why.
+
+    *is_dropped_there*: we would send it, and the vendor holds it back.
+    """
 
     topic: Topic
     standing: subscriptions.Standing | None
     kept_out: Skip | None
+    is_dropped_there: bool = False
 
 
 class Page(NamedTuple):
@@ -59,6 +72,7 @@ class Page(NamedTuple):
     person: Recipient
     lines: list[TopicLine]
     suppressions: list[Suppression]
+    lifts: list[SuppressionLift]
     history: list[Recorded]
 
     @property
@@ -111,6 +125,7 @@ def show(recipient_id: int) -> str | tuple[str, int]:
         ways=WAYS,
         topic_names={line.topic.id: line.topic.name for line in page.lines},
         may_see_proof=auth.member().holds(Role.PRIVACY),
+        held_back=HELD_BACK,
     )
 
 
@@ -136,6 +151,37 @@ def unsubscribe(recipient_id: int) -> Response | tuple[str, int]:
     return redirect(url_for("staff.people.show", recipient_id=recipient_id), code=303)
 
 
+@routes.post("/<int:recipient_id>/lift")
+@auth.only(Role.PRIVACY)
+def lift(recipient_id: int) -> Response | tuple[str, int]:
+    """Lift what a mailbox or the vendor said against an address, with the written reason.
+
+    :raises BadInput: for an unknown word, and without a reason in a sentence.
+    :raises Conflict: for what only the person can take back.
+    :raises NotFound: for somebody who is erased since, or isn't held back for this.
+    """
+    parts = here()
+    if not looking.is_at(looking.PERSON, recipient_id, parts.clock()):
+        return _ask_first()
+    word, because = request.form.get("reason", ""), request.form.get("because", "")
+    if word not in list(SuppressionReason):
+        raise BadInput("Choose what to lift from what the page offers.")
+    with parts.db.transaction() as session:
+        person = recipients.by_id(session, recipient_id)
+        if person is None:
+            raise NotFound(_GONE.format(recipient_id))
+        suppressions.lift_by_staff(
+            session,
+            person.address_hash,
+            SuppressionReason(word),
+            auth.actor(),
+            because=because,
+            now=parts.clock(),
+        )
+    flash("Lifted. What they chose themselves stays as it is; the vendor keeps lists of its own.")
+    return redirect(url_for("staff.people.show", recipient_id=recipient_id), code=303)
+
+
 def _ask_first() -> tuple[str, int]:
     """Say how somebody is found; the same for everybody who wasn't, known here or not."""
     return _form(_ASK_FIRST.format(looking.LASTS.seconds // 60)), 404
@@ -150,13 +196,21 @@ def _page(session: Session, recipient_id: int) -> Page:
     if person is None:
         raise NotFound(_GONE.format(recipient_id))
     standings = subscriptions.standings(session, recipient_id)
+    against = suppressions.of(session, person.address_hash)
+    complained = any(one.reason is SuppressionReason.COMPLAINED for one in against)
     return Page(
         person=person,
         lines=[
-            TopicLine(topic, standings.get(topic.id), _kept_out(session, recipient_id, topic))
+            TopicLine(
+                topic,
+                standings.get(topic.id),
+                _kept_out(session, recipient_id, topic),
+                complained and not topic.message_class.needs_subscription,
+            )
             for topic in subscriptions.topics(session)
         ],
-        suppressions=suppressions.of(session, person.address_hash),
+        suppressions=against,
+        lifts=suppressions.lifts(session, address_hash=person.address_hash),
         history=history(session, recipient_id),
     )
 

@@ -62,7 +62,7 @@ ROLES: Final[Mapping[Role, str]] = {
     Role.SEND: "send, pause and stop campaigns; look people up",
     Role.APPROVE: "approve administrative campaigns that somebody else wrote",
     Role.ANALYSE: "read reports; sees no address",
-    Role.PRIVACY: "look people up, read the audit",
+    Role.PRIVACY: "look people up, lift suppressions, read the audit",
     Role.ADMIN: "add staff and give roles; look people up, read the audit",
 }
 

@@ -169,3 +169,82 @@ def test_who_is_erased_meanwhile_has_no_page(browser: Browser, house: House, par
     assert browser.get(path).status_code == 404
     gone = browser.post(f"{path}/unsubscribe", asked="asked_by_email")
     assert gone.status_code == 404
+
+
+def hold_back(parts: Parts, recipient_id: int, *reasons: SuppressionReason) -> None:
+    with parts.db.transaction() as session:
+        person = session.get_one(Recipient, recipient_id)
+        for reason in reasons:
+            suppressions.add(
+                session,
+                person.address_hash,
+                person.address_key_id,
+                reason,
+                Source.VENDOR,
+                now=BEGINNING,
+                delivery_id=(7 << 32) + 1,
+            )
+
+
+def test_what_a_complaint_holds_back_from_notices_is_shown(
+    browser: Browser, house: House, parts: Parts
+) -> None:
+    hold_back(parts, house.readers[0], SuppressionReason.COMPLAINED, SuppressionReason.UNSUBSCRIBED)
+    page = browser.get(look(browser, house, 0)).text
+    assert page.count("The vendor holds it back") == 1, "of the administrative topic only"
+    assert page.count("Doesn’t come") == 1
+    assert "Marked a message as spam" in page
+    assert "/staff/campaigns/7" in page
+
+
+def test_a_bounce_is_lifted_with_a_reason_that_stays_on_record(
+    browser: Browser, house: House, parts: Parts
+) -> None:
+    browser.sign_in_as(Role.PRIVACY)
+    number = house.readers[0]
+    hold_back(parts, number, SuppressionReason.HARD_BOUNCE)
+    path = look(browser, house, 0)
+    because = "They cleared their mailbox and asked us to try again."
+    told = browser.follow(browser.post(f"{path}/lift", reason="hard_bounce", because=because))
+    assert told.count("Doesn’t come") == 0
+    assert because in told
+    with parts.db.reading() as session:
+        person = session.get_one(Recipient, number)
+        assert suppressions.of(session, person.address_hash) == []
+        (kept,) = suppressions.lifts(session, address_hash=person.address_hash)
+        noted = audit.latest(session, limit=1)[0]
+    assert (kept.staff_id, kept.because, kept.since) == (browser.staff_id, because, BEGINNING)
+    assert (noted.action, noted.reason) == ("suppression.lifted", because)
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"reason": "hard_bounce", "because": "no"}, 400),
+        ({"reason": "hard_bounce", "because": "jane@example.org wrote to us"}, 400),
+        ({"reason": "nonsense", "because": "They asked us to try again."}, 400),
+        ({"reason": "invalid", "because": "They asked us to try again."}, 404),
+        ({"reason": "unsubscribed", "because": "They asked us to try again."}, 409),
+        ({"reason": "erased", "because": "They asked us to try again."}, 409),
+    ],
+)
+def test_what_cannot_be_lifted_stays_and_the_page_says_why(
+    browser: Browser, house: House, parts: Parts, form: dict[str, str], status: int
+) -> None:
+    browser.sign_in_as(Role.PRIVACY)
+    reasons = (SuppressionReason.HARD_BOUNCE, SuppressionReason.UNSUBSCRIBED)
+    hold_back(parts, house.readers[0], *reasons)
+    path = look(browser, house, 0)
+    before = snapshot(parts.db)
+    assert browser.post(f"{path}/lift", **form).status_code == status
+    assert snapshot(parts.db) == before
+
+
+def test_only_who_found_somebody_may_lift(browser: Browser, house: House, parts: Parts) -> None:
+    browser.sign_in_as(Role.PRIVACY)
+    hold_back(parts, house.readers[0], SuppressionReason.HARD_BOUNCE)
+    path = f"/staff/people/{house.readers[0]}"
+    form = {"reason": "hard_bounce", "because": "They asked us to try again."}
+    assert browser.post(f"{path}/lift", **form).status_code == 404
+    with parts.db.reading() as session:
+        assert len(suppressions.listed(session)) == 1
