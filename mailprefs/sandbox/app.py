@@ -6,7 +6,7 @@ from flask import Flask, Response, render_template, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
-from mailprefs.sandbox import account, checks, mail_send, pages, parts
+from mailprefs.sandbox import account, checks, mail_send, pages, parts, suppression
 from mailprefs.sandbox.settings import SandboxSettings
 from mailprefs.settings import templates_dir
 
@@ -34,6 +34,7 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Flask:
     parts.install(app, settings or SandboxSettings())
     app.register_blueprint(mail_send.bp)
     app.register_blueprint(checks.bp)
+    app.register_blueprint(suppression.bp)
     app.register_blueprint(account.bp)
     pages.install(app)
     app.register_error_handler(HTTPException, _refuse)
