@@ -53,8 +53,9 @@ SETTINGS: Final[Mapping[str, object]] = {
     "read_timeout": 1.3,
     "lease": 2,
     "settle_time": 1,
+    "probe_after": 0.5,
 }
-"""What every run begins from: a lease of 2 s and 1 s to settle, so that a loss costs no minutes."""
+"""What every run begins from: a lease of 2 s and 1 s to settle, so that no fault costs minutes."""
 PROMOTIONAL, ADMINISTRATIVE = "newsletter", "notices"
 _DETAILS = drafts.Company("hello@example.com", "UTC")
 _SLICE = 10_000

@@ -26,8 +26,8 @@ ANY_GROUP = 0.2
 LATEST = 4.5
 """Seconds until the vendor accepts a very late call: longer than lease and time to settle together,
 so that an administrative one has gone again by then."""
-VERY_LATE, EVENTS_LATE = 0.02, 0.5
-"""How often a call is very late, and how often a round's events are told only at its end."""
+VERY_LATE = 0.02
+"""How often a call is very late."""
 DECIDED = 0.5
 """How often a person has that sent again which stays unknown."""
 _KINDS = (
@@ -47,20 +47,21 @@ class Plan:
     """How a round is played: how many kills it takes at most, by how many groups it is worked.
 
     *every*: the least and the most seconds between two kills; *leavers*: people who leave
-    meanwhile.
+    meanwhile; *events_late*: how likely it is that the vendor's events are told only at the end.
     """
 
     kills: int
     groups: int = 3
     every: tuple[float, float] = (0.4, 1.2)
     leavers: int = 40
+    events_late: float = 0.5
     seconds: float = 90.0
 
 
 def play(house: House, plan: Plan, draw: random.Random) -> Figures:
     """Play one round on a house with its pages up; give the verdict."""
     house.vendor.mood(*moods(draw, refused=draw.randint(1, house.people)))
-    house.vendor.events(paused=draw.random() < EVENTS_LATE)
+    house.vendor.events(paused=draw.random() < plan.events_late)
     numbers = [house.write(PROMOTIONAL), house.write(ADMINISTRATIVE)]
     for number in numbers:
         house.send(number)

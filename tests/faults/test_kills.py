@@ -14,7 +14,8 @@ def test_kills_at_random_points_send_nobody_twice_and_forget_nobody(
 ) -> None:
     with furnish(people=300) as house:
         house.start_web()
-        found = require(play(house, Plan(kills=8), draw))
+        # Events that come at once would settle what was lost before anybody could do wrong by it.
+        found = require(play(house, Plan(kills=8, events_late=1.0), draw))
     assert found.kills >= 6
     assert found.in_flight >= found.kills / 3
     assert found.left >= 5

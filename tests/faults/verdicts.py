@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import select
 
+from mailprefs.deliveries import unknown
 from mailprefs.policy import MessageClass
 from mailprefs.sandbox.records import Carried, Received
 from mailprefs.schema.campaigns import Campaign
@@ -113,7 +114,10 @@ def _judge_campaign(
             found.broken += _told(f"campaign {number}: sent twice", again)
     else:
         unrecorded = _unrecorded(house, number, carried)
-        found.second_copies += sum(copies[email] - 1 for email in again)
+        second = sum(copies[email] - 1 for email in again)
+        found.second_copies += second
+        if second > (told := _copies(house, number)):
+            found.broken.append(f"campaign {number}: {second} second copies, {told} told of")
         found.broken += _told(f"campaign {number}: a second copy isn't on record", unrecorded)
     found.sent += shown["sent"]
     found.unknown += shown["unknown"]
@@ -190,6 +194,12 @@ def _unrecorded(house: House, number: int, carried: Sequence[Carried]) -> list[s
         for email, n in copies.items()
         if n > 1 and (len(attempts[email]) < n or attempts[email] - known)
     ]
+
+
+def _copies(house: House, number: int) -> int:
+    """Give how many people may have a second copy, by what staff are shown."""
+    with house.parts.db.reading() as session:
+        return sum(unknown.copies(session, number))
 
 
 def _judge_unclear(
