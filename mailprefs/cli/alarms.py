@@ -60,7 +60,8 @@ def _entry(alarm: Alarm) -> None:
     if kind is not None:
         _lines(f"Safe:  {kind.advice.safe}", indent=2, hang=9)
         _lines(f"To do: {kind.advice.todo}", indent=2, hang=9)
-        click.echo(f"{' ' * 9}{kind.advice.command}")
+        number = alarm.subject.rpartition(" ")[2] if alarm.subject.startswith("campaign ") else "ID"
+        click.echo(f"{' ' * 9}{kind.advice.command.replace('ID', number)}")
     click.echo()
 
 

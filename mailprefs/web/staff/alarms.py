@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple
 
 from flask import Blueprint, g, render_template, request, url_for
+from markupsafe import Markup, escape
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -25,7 +26,23 @@ class Shown(NamedTuple):
 
     alarm: Alarm
     kind: AlarmKind | None
+    campaign: str | None
     url: str | None
+
+    @property
+    def sentence(self) -> Markup:
+        """Give the sentence as pages set type: commands as such, apostrophes curved."""
+        parts = self.alarm.sentence.replace("'", "’").split("`")
+        return Markup("").join(
+            Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
+            for number, part in enumerate(parts)
+        )
+
+    @property
+    def command(self) -> str:
+        """Give the command that helps, for the campaign that it is about."""
+        command = self.kind.advice.command if self.kind else "mailprefs alarms"
+        return command.replace("ID", self.campaign or "ID")
 
     @property
     def advice(self) -> Advice | None:
@@ -70,8 +87,8 @@ def _open(session: Session) -> list[Shown]:
 
 
 def _shown(alarm: Alarm) -> Shown:
-    url = None
+    campaign = url = None
     if alarm.subject.startswith(_CAMPAIGN):
-        number = int(alarm.subject.removeprefix(_CAMPAIGN))
-        url = url_for("staff.campaigns.show", campaign_id=number)
-    return Shown(alarm, _KINDS.get(alarm.kind), url)
+        campaign = alarm.subject.removeprefix(_CAMPAIGN)
+        url = url_for("staff.campaigns.show", campaign_id=int(campaign))
+    return Shown(alarm, _KINDS.get(alarm.kind), campaign, url)

@@ -19,6 +19,7 @@ from mailprefs.settings import Environment, Settings
 from mailprefs.web.parts import Parts
 from tests.web.conftest import ADDRESS_KEY, TOKEN_KEY
 from tests.web.staff.browsing import Browser
+from tests.web.staff.test_alarms import raised
 from tests.web.staff.test_campaigns import begun
 
 pytestmark = pytest.mark.browser
@@ -109,6 +110,7 @@ def test_the_pages_can_be_used_by_everybody(
 ) -> None:
     running, draft = write(), write(body="Hello {{ first_name }},\n\nnew tea.\n")
     begun(parts, running)
+    raised(parts, parts.clock())
     page = open_page(dark=dark, size=size)
     paths = [
         "/staff/campaigns",
@@ -118,6 +120,7 @@ def test_the_pages_can_be_used_by_everybody(
         "/staff/campaigns/new",
         "/staff/people",
         "/staff/team",
+        "/staff/alarms",
         "/staff/audit",
         "/staff/account",
     ]
