@@ -4,6 +4,15 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 
+def lasting(seconds: float) -> str:
+    """Write how long something lasts, in whole seconds: ``45 s``, ``1 d 3 h 20 min``."""
+    days, rest = divmod(round(max(seconds, 1)), 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, left = divmod(rest, 60)
+    parts = ((days, "d"), (hours, "h"), (minutes, "min"), (left, "s"))
+    return " ".join(f"{n} {unit}" for n, unit in parts if n)
+
+
 def written(instant: datetime, zone: str = "UTC", *, seconds: bool = False) -> str:
     """Write an instant as it is told in an IANA *zone*: ``22 Nov 2026, 15:05 CET``.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -58,6 +58,7 @@ class Overview:
     copies: Copies
     breaker: str | None
     stall: Stalled | None
+    begins_in: timedelta | None
 
     @property
     def label(self) -> str:
@@ -98,6 +99,14 @@ class Overview:
         if self.zone is None or self.zone == "UTC":
             return at
         return f"{times.written(self.due_at, self.zone)} ({self.zone}), which is {at}"
+
+    @property
+    def soon(self) -> str:
+        """Say how soon a scheduled campaign begins, to follow when: ``, in 45 s``; else ""."""
+        if self.begins is None or self.begins_in is None:
+            return ""
+        left = self.begins_in.total_seconds()
+        return f", in {times.lasting(left)}" if left >= 0.5 else ", now"
 
     @property
     def done(self) -> int:
@@ -212,5 +221,6 @@ def _overview(
         mailbox=mailbox,
         copies=unknown.copies(session, campaign.id),
         breaker=breaker.show(session).sentence if campaign.state in states.RUNNING else None,
+        begins_in=campaign.due_at - now if campaign.due_at else None,
         stall=progress.stall(session, campaign, now=now, limited=limited),
     )

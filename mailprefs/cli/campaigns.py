@@ -172,7 +172,8 @@ def show(campaign_id: int, *, as_json: bool) -> None:
 def _overview(campaign_id: int) -> shown.Overview:
     parts = console.opened()
     with parts.db.reading() as session:
-        return shown.overview(session, campaign_id, now=console.now())
+        limited = parts.settings.limits
+        return shown.overview(session, campaign_id, now=console.now(), limited=limited)
 
 
 def _changes(source: Path | None, purpose: str | None, **texts: str | None) -> dict[str, Any]:
@@ -214,7 +215,7 @@ def _show_review(done: review.Review) -> None:
 
 def _show(one: shown.Overview) -> None:
     click.echo(f"Campaign {one.id}: {one.name} ({one.message_class.value}) is {one.label}.")
-    begins = one.begins and f"It begins {one.begins}."
+    begins = one.begins and f"It begins {one.begins}{one.soon}."
     broken = None if one.stalled else one.breaker
     for sentence in (one.stalled, broken, one.paused_reason, begins, one.uncertain):
         if sentence:

@@ -36,7 +36,7 @@ _PLACES: Final = {
     "reconcile": _Place("suppressions", "reconcile", "Compare with the vendor's lists now."),
     "ledger": _Place("people", "ledger_group", "Check the consent ledger."),
     "campaign": _Place("campaigns", "campaign_group", "Write, check, send and stop campaigns."),
-    "sending": _Place("sending", "sending_group", "See why all sending stands, and go on."),
+    "sending": _Place("pace", "sending_group", "See why all sending stands, and go on."),
     "report": _Place("reports", "report", "Print what became of a campaign."),
     "alarms": _Place("alarms", "alarms", "See what stands in the way of the sending."),
     "doctor": _Place("doctor", "doctor", "Check that everything is set up as it should be."),

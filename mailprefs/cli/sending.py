@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import click
 from rich.progress import Progress
@@ -13,7 +13,6 @@ from mailprefs.campaigns import review, schedule, shown, states
 from mailprefs.campaigns.shown import Overview
 from mailprefs.cli import console
 from mailprefs.db.database import Gate
-from mailprefs.deliveries import breaker, pace
 from mailprefs.errors import BadInput, Conflict
 from mailprefs.schema.campaigns import CampaignState
 
@@ -27,62 +26,6 @@ _EXITS: Final = {
 _STALLED, _TIMEOUT = 4, 7
 _LOOK_AGAIN: Final = 0.5
 _TELL_AGAIN: Final = 5.0
-
-
-@click.group("sending")
-def sending_group() -> None:
-    """See why all sending stands, and go on once that is mended."""
-
-
-@sending_group.command("show")
-@console.type_json
-def show_pace(*, as_json: bool) -> None:
-    """Say whether mail may go out at the moment, and if not, why."""
-    parts = console.opened()
-    with parts.db.reading() as session:
-        found, broken = pace.show(session), breaker.show(session)
-    waits = found.wait_until is not None and found.wait_until > console.now()
-    document: dict[str, Any] = {
-        "stopped": found.stopped_reason if found.stopped_at else None,
-        "waits_until": found.wait_until.isoformat() if found.wait_until and waits else None,
-        "breaker": _breaker(broken),
-    }
-
-    def show() -> None:
-        if document["stopped"]:
-            click.echo(f"All sending is stopped: {document['stopped']}")
-            click.echo("Once that is mended: mailprefs sending start")
-        elif broken.sentence:
-            click.echo(broken.sentence)
-        elif found.wait_until and waits:
-            until = times.written(found.wait_until, seconds=True)
-            click.echo(f"The vendor asked to wait until {until}.")
-        else:
-            click.echo("Mail may go out.")
-
-    console.answer(document, as_json=as_json, show=show)
-
-
-def _breaker(broken: breaker.Breaker) -> dict[str, Any] | None:
-    """Give the open breaker as JSON; None while it is closed."""
-    if broken.open_since is None:
-        return None
-    return {
-        "open_since": broken.open_since.isoformat(),
-        "unclear_in_a_row": broken.unclear,
-        "next_probe": broken.next_probe.isoformat() if broken.next_probe else None,
-        "probing": broken.is_probing,
-    }
-
-
-@sending_group.command("start")
-@console.acting
-def start(acting_as: str | None) -> None:
-    """Let all sending go on after a stop."""
-    parts = console.opened()
-    with parts.db.transaction() as session:
-        states.start_sending(session, console.actor(session, acting_as), now=console.now())
-    click.echo("Sending goes on.")
 
 
 @click.command("send")
@@ -193,7 +136,8 @@ def _watched(campaign_id: int, until: float | None, bar: Progress) -> tuple[Over
     tell = _Lines(is_watched=not bar.disable)
     while True:
         with parts.db.reading() as session:
-            one = shown.overview(session, campaign_id, now=console.now())
+            limited = parts.settings.limits
+            one = shown.overview(session, campaign_id, now=console.now(), limited=limited)
         bar.update(task, total=one.counts.frozen or None, completed=one.done)
         if one.state is CampaignState.DRAFT:
             msg = f"Campaign {campaign_id} is a draft; send it, then wait for it."
@@ -266,9 +210,4 @@ def _when(due: datetime, zone: str | None, now: datetime) -> str:
     at = times.written(due, seconds=True)
     if zone:
         at = f"{times.written(due, zone)} ({zone}; {at})"
-    days, rest = divmod(round(seconds), 86_400)
-    hours, rest = divmod(rest, 3_600)
-    minutes, left = divmod(rest, 60)
-    parts = ((days, "d"), (hours, "h"), (minutes, "min"), (left, "s"))
-    soon = " ".join(f"{n} {unit}" for n, unit in parts if n) or "1 s"
-    return f"at {at}, in {soon}"
+    return f"at {at}, in {times.lasting(seconds)}"

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from mailprefs import audit, staff, subscriptions
 from mailprefs.campaigns import review, shown, states
 from mailprefs.campaigns.shown import Overview
-from mailprefs.deliveries import pace
+from mailprefs.deliveries import limits, pace
 from mailprefs.reports.campaigns import DEFINITIONS, Report, report
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.people import Sender, Topic
@@ -65,8 +65,20 @@ def progress(campaign_id: int) -> str:
     """Give one campaign's numbers alone, for the page that shows them."""
     parts = here()
     with parts.db.reading() as session:
-        found = shown.overview(session, campaign_id, now=parts.clock())
+        found = shown.overview(
+            session, campaign_id, now=parts.clock(), limited=parts.settings.limits
+        )
     return render_template("staff/_progress.html", one=found, moving=found.state in MOVING)
+
+
+@routes.get("/<int:campaign_id>/begins")
+@auth.only()
+def begins(campaign_id: int) -> str:
+    """Give when a scheduled campaign begins, and how soon, for the page that counts down."""
+    parts = here()
+    with parts.db.reading() as session:
+        found = shown.overview(session, campaign_id, now=parts.clock())
+    return render_template("staff/_begins.html", one=found)
 
 
 def page_of(campaign_id: int, trouble: str | None = None) -> str:
@@ -92,7 +104,7 @@ def page_of(campaign_id: int, trouble: str | None = None) -> str:
 def _page(session: Session, campaign_id: int) -> Page:
     parts = here()
     now = parts.clock()
-    overview = shown.overview(session, campaign_id, now=now)
+    overview = shown.overview(session, campaign_id, now=now, limited=parts.settings.limits)
     campaign = states.find(session, campaign_id)
     topic = session.get_one(Topic, campaign.topic_id)
     started = overview.state in STARTED
@@ -118,11 +130,14 @@ def names(session: Session) -> dict[int, str]:
 def _rows() -> dict[str, Any]:
     parts = here()
     with parts.db.reading() as session:
-        found = shown.listed(session, now=parts.clock())
+        limited = parts.settings.limits
+        found = shown.listed(session, now=parts.clock(), limited=limited)
+        uses = limits.show(session, limited)
         topics = {topic.slug: topic.name for topic in subscriptions.topics(session)}
         paced = pace.show(session)
     return {
         "rows": found,
+        "uses": uses,
         "topics": topics,
         "moving": any(one.state in MOVING for one in found),
         "stopped": paced.stopped_reason if paced.stopped_at else None,
