@@ -6,8 +6,10 @@ from datetime import timedelta
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
+from sqlalchemy.event import listen
 
+from mailprefs import events
 from mailprefs.alarms import facts
 from mailprefs.alarms.facts import Facts
 from mailprefs.campaigns.progress import Missed, Stalled
@@ -242,6 +244,18 @@ def test_opens_and_clicks_of_the_vendor_are_seen_for_a_day(db: Database) -> None
     with db.transaction() as session:
         session.execute(insert(VendorEventRow).values(event("clicked", minutes_ago=5)))
     assert read(db).tracking_seen == NOW - timedelta(minutes=5)
+
+
+def test_asking_for_tracking_reads_only_what_there_is_of_it(sqlite_url: str) -> None:
+    """A million other events make no difference: the index of these few answers."""
+    db = Database(sqlite_url)
+    asked: list[str] = []
+    listen(db.engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
+    with db.reading() as session:
+        events.tracking_seen(session)
+        plan = session.execute(text(f"EXPLAIN QUERY PLAN {asked[-1]}")).all()
+    db.close()
+    assert [row for row in plan if "ix_vendor_events_tracking" in row[-1]] == plan
 
 
 def test_events_set_aside_are_counted_for_a_day(db: Database) -> None:
