@@ -153,19 +153,7 @@ def lift_by_staff(  # noqa: PLR0913 - whose, which, by whom, why and when
     :raises BadInput: without a reason in a sentence.
     :raises NotFound: where the address isn't suppressed for this reason.
     """
-    if not reason.can_be_lifted:
-        msg = (
-            "Nobody can lift this here: who left promotional mail comes back by their own "
-            "preference page, and who was erased is gone for good."
-        )
-        raise Conflict(msg)
-    if len(because.strip()) < SHORTEST_REASON:
-        msg = "Say in a sentence why it is lifted; it is kept in the audit."
-        raise BadInput(msg)
-    stood = next((one for one in of(session, address_hash) if one.reason is reason), None)
-    if stood is None:
-        msg = "That address isn't suppressed for this reason."
-        raise NotFound(msg)
+    stood = _liftable(session, address_hash, reason, because)
     audit.record(
         session,
         actor,
@@ -187,6 +175,26 @@ def lift_by_staff(  # noqa: PLR0913 - whose, which, by whom, why and when
         )
     )
     lift(session, address_hash, reason)
+
+
+def _liftable(
+    session: Session, address_hash: bytes, reason: SuppressionReason, because: str
+) -> Suppression:
+    """Give the suppression that is to be lifted; raises as ``lift_by_staff`` says."""
+    if not reason.can_be_lifted:
+        msg = (
+            "Nobody can lift this here: who left promotional mail comes back by their own "
+            "preference page, and who was erased is gone for good."
+        )
+        raise Conflict(msg)
+    if len(because.strip()) < SHORTEST_REASON:
+        msg = "Say in a sentence why it is lifted; it is kept in the audit."
+        raise BadInput(msg)
+    stood = next((one for one in of(session, address_hash) if one.reason is reason), None)
+    if stood is None:
+        msg = "That address isn't suppressed for this reason."
+        raise NotFound(msg)
+    return stood
 
 
 def totals(session: Session) -> dict[SuppressionReason, int]:

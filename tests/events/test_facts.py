@@ -4,11 +4,15 @@ import logging
 import random
 import threading
 from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
+from mailprefs import events
 from mailprefs.db.database import Database
+from mailprefs.schema.deliveries import Batch, BatchState, HandOver
 from mailprefs.schema.events import MailboxFact, VendorEventRow
 from mailprefs.schema.opens import Measured
 from mailprefs.vendor.message import Event
@@ -113,6 +117,38 @@ def test_other_events_are_stored_with_what_is_needed_later(db: Database, sent: l
     assert (stored.status, stored.classification) == ("5.1.1", "bounce/invalid")
     assert (stored.message_id, stored.event_id) == ("m-1", "b-1")
     assert (stored.occurred_at, stored.received_at) == (NOW, NOW)
+
+
+def test_a_kind_that_we_do_not_know_is_kept_by_its_name(db: Database, sent: list[int]) -> None:
+    odd = replace(event(sent[0], Event.UNKNOWN), vendor_word="account_status_change")
+    assert apply(db, odd) == 0
+    with db.reading() as session:
+        (stored,) = session.query(VendorEventRow)
+    assert (stored.kind, stored.classification) == ("unknown", "account_status_change")
+    assert totals(db) == {}
+
+
+def test_when_the_vendor_was_last_heard_of_and_seen_tracking(db: Database, sent: list[int]) -> None:
+    later = NOW + timedelta(hours=3)
+    with db.reading() as session:
+        assert (events.last_received(session), events.tracking_seen(session)) == (None, None)
+    apply(db, event(sent[0]), event(sent[1], Event.OPENED))
+    apply(db, event(sent[2]), now=later)
+    apply(db, event(sent[2]), now=later + timedelta(hours=1))
+    with db.reading() as session:
+        assert events.last_received(session) == later, "a copy is no news"
+        assert events.tracking_seen(session) == NOW
+
+
+def test_an_event_proves_that_its_whole_request_was_accepted(db: Database, sent: list[int]) -> None:
+    with db.transaction() as session:
+        batch, hand_over = session.query(Batch).one(), session.query(HandOver).one()
+        batch.state, hand_over.outcome = BatchState.UNKNOWN, "unclear"
+        attempt = f"{hand_over.id:x}"
+    apply(db, event(sent[0], Event.REJECTED, attempt=attempt, reason="content"))
+    with db.reading() as session:
+        assert session.query(Batch).one().state is BatchState.SENT
+        assert session.query(HandOver).one().outcome == "accepted"
 
 
 def test_a_vendor_that_tracks_raises_the_alarm_and_counts_no_open(
