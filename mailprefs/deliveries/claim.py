@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -127,9 +127,7 @@ def claim(
         hand_over_id = hold.take(session, picked, found, terms, at=go.at)
         if picked.is_measurable:
             measure.add(session, picked.campaign_id, found)
-        if go.probe is not None:
-            until = go.at + timedelta(seconds=terms.lease)
-            breaker.began(session, hand_over_id, until=until)
+        go.begin(session, hand_over_id, lease=terms.lease)
         return Claim(
             _held(hand_over_id, picked, go.at),
             picked,

@@ -5,7 +5,7 @@ for that one uses it up. While all is well and nothing is limited, that is one s
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -42,6 +42,11 @@ class Go:
     def count(self, session: Session, picked: Picked, n: int) -> tuple[str, ...]:
         """Write down that *n* recipients of a batch are claimed; give by which limits' names."""
         return limits.take(session, self.room, picked, n) if self.room else ()
+
+    def begin(self, session: Session, hand_over_id: int, *, lease: float) -> None:
+        """Write down that a call is made, where it is a probe; it is waited for, for its lease."""
+        if self.probe is not None:
+            breaker.began(session, hand_over_id, until=self.at + timedelta(seconds=lease))
 
     def nothing(self, session: Session) -> Wait | None:
         """Tell for how long all that there is has no room; None if there is nothing at all."""

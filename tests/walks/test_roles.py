@@ -46,6 +46,7 @@ FOR_ALL = {
     ("GET", "/staff/campaigns/rows"),
     ("GET", "/staff/campaigns/<int:campaign_id>"),
     ("GET", "/staff/campaigns/<int:campaign_id>/progress"),
+    ("GET", "/staff/campaigns/<int:campaign_id>/begins"),
     ("GET", "/staff/campaigns/<int:campaign_id>/preview"),
     ("GET", "/staff/campaigns/<int:campaign_id>/unknown"),
     ("GET", "/staff/topics"),
