@@ -5,6 +5,8 @@ from collections import Counter
 import pytest
 
 from mailprefs.errors import BadInput
+from mailprefs.events.meaning import Fact, Meaning, meaning
+from mailprefs.policy import SuppressionReason
 from mailprefs.sandbox import fates
 from mailprefs.sandbox.fates import Fate, Kind
 from mailprefs.sandbox.server import Sandbox
@@ -47,6 +49,30 @@ def test_an_address_meets_its_fate_and_the_others_are_delivered(
     assert told(service, "person2@example.net") == ["processed", "delivered"]
     for _, _, raw in service.posts:
         assert parse_events(raw).malformed == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Kind.BOUNCE, Meaning(Fact.BOUNCED, SuppressionReason.HARD_BOUNCE)),
+        (Kind.BLOCKED, Meaning(Fact.BLOCKED, is_soft=True)),
+        (Kind.INVALID, Meaning(Fact.DROPPED, SuppressionReason.INVALID, is_echo=True)),
+        (Kind.DROPPED, Meaning(Fact.DROPPED, is_echo=True)),
+        (Kind.DEFERRED, Meaning(Fact.DELIVERED)),
+        (Kind.SPAMREPORT, Meaning(Fact.COMPLAINED, SuppressionReason.COMPLAINED, leaves=True)),
+        (Kind.UNSUBSCRIBE, Meaning(Fact.UNSUBSCRIBED, leaves=True)),
+        (Kind.GROUP_UNSUBSCRIBE, Meaning(Fact.UNSUBSCRIBED, leaves=True)),
+        (Kind.GROUP_RESUBSCRIBE, Meaning()),
+    ],
+)
+def test_the_service_understands_each_fate(
+    sandbox: Sandbox, service: Service, kind: Kind, said: Meaning
+) -> None:
+    sandbox.webhook.fates.put([Fate(kind=kind)])
+    hand_over(sandbox, 1)
+    assert sandbox.webhook.wait()
+    events = [one for _, _, raw in service.posts for one in parse_events(raw).events]
+    assert meaning(events[-1]) == said
 
 
 @pytest.mark.parametrize(

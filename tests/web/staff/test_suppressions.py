@@ -64,7 +64,7 @@ def test_it_shows_numbers_lifts_and_what_the_vendor_tells(browser: Browser, part
         assert told in page
     assert "It isn&#39;t an object." in page
     assert "It tracks" in page
-    assert "12 since the time before, 3 new here" in page
+    assert "12, 3 of them new here" in page
     assert "recipient 41" in page
     assert "on no list of its: 2" in page
 
