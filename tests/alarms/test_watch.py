@@ -14,10 +14,12 @@ from mailprefs.alarms import facts
 from mailprefs.alarms.facts import Facts
 from mailprefs.campaigns.progress import Missed, Stalled
 from mailprefs.db.database import Database
+from mailprefs.db.dialects import database_time
 from mailprefs.deliveries import pace
 from mailprefs.schema.campaigns import CampaignState
 from mailprefs.schema.deliveries import Batch, BatchState, HandOver, VendorPace
 from mailprefs.schema.events import MalformedEvent, VendorEventRow
+from mailprefs.schema.sending import SendCount
 from mailprefs.settings import Settings
 from tests.alarms.conftest import ROOMY, Guard, filling
 from tests.alarms.receiver import Receiver, receiving
@@ -289,6 +291,21 @@ def test_a_campaign_without_a_worker_is_stalled(db: Database) -> None:
     (found,) = read(db).stalled
     assert isinstance(found, Stalled)
     assert (found.campaign_id, found.since) == (campaign.id, due)
+
+
+def test_waiting_for_a_limit_of_our_own_is_no_alarm(db: Database) -> None:
+    due = NOW - timedelta(minutes=5)
+    limited = Settings(send_limits="10/hour")
+    with db.transaction() as session:
+        state = CampaignState.SCHEDULED
+        make_campaign(session, make_topic(session), state=state, due_at=due)
+        assert len(facts.gather(session, limited, now=NOW).stalled) == 1
+        at = database_time(session)
+        hour, day = at.replace(minute=0, second=0, microsecond=0), at.replace(hour=0, minute=0)
+        counts = {"hour_at": hour, "hour_n": 10, "day_at": day, "day_n": 10}
+        session.add(SendCount(name="all", turn_at=at, turn_n=1, **counts))
+        session.flush()
+        assert facts.gather(session, limited, now=NOW).stalled == ()
 
 
 def test_a_schedule_that_was_missed_is_told_of(db: Database) -> None:
