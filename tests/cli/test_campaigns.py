@@ -1,6 +1,7 @@
 """Campaigns at the console: what scripts rely on, and what goes wrong in one sentence."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from mailprefs import audit
 from mailprefs.deliveries import pace
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.deliveries import Delivery
+from mailprefs.schema.sending import SendCount
 from tests.campaigns.test_shown import PROMISED
 from tests.cli.conftest import ADMIN, Shell
 
@@ -351,3 +353,39 @@ def test_stopped_sending_says_why_and_goes_on_when_told(people: Shell) -> None:
     people.do("sending", "start", "--as", ADMIN)
     told = people.ask("sending", "show")
     assert (told["stopped"], told["waits_until"]) == (None, None)
+
+
+def test_of_a_time_that_happens_twice_either_is_said(people: Shell, letter: int) -> None:
+    words = ("campaign", "send", letter, "--at", "2029-10-28T02:30", "--zone", "Europe/Berlin")
+    said = people(*words)
+    assert said.status == 2
+    assert "--occurrence first or --occurrence second" in said.err
+    people.do(*words, "--occurrence", "second")
+    assert people.ask("campaign", "show", letter)["due_at"] == "2029-10-28T01:30:00+00:00"
+
+
+def test_how_soon_a_send_begins_is_shown(people: Shell, letter: int) -> None:
+    people.do("campaign", "send", letter)
+    assert re.search(
+        r"It begins .* UTC, in (\d\d s|1 min)\.", people.do("campaign", "show", letter)
+    )
+
+
+def test_how_much_of_the_limits_is_used_is_shown(people: Shell) -> None:
+    people.set(SEND_LIMITS="1000/hour", PROMOTIONAL_LIMITS="20/day")
+    db = people.db
+    now = datetime.now(UTC)
+    at = {"turn_at": now, "hour_at": now, "day_at": now}
+    with db.transaction() as session:
+        session.add(SendCount(name="promotional", turn_n=20, hour_n=20, day_n=20, **at))
+    db.close()
+    told = people.ask("sending", "show")["limits"]
+    assert [(one["of"], one["period"], one["used"], one["most"]) for one in told] == [
+        ("all", "hour", 0, 1_000),
+        ("promotional", "day", 20, 20),
+    ]
+    assert told[0]["goes_on_at"] is None
+    assert told[1]["goes_on_at"].endswith("T00:00:00+00:00")
+    shown = people.do("sending", "show")
+    assert "20 of 20 a day" in shown
+    assert "00:00:00 UTC" in shown

@@ -10,9 +10,11 @@ from pydantic import SecretStr
 
 from mailprefs import audit
 from mailprefs.app import create_app
+from mailprefs.campaigns import schedule
 from mailprefs.deliveries import pace
 from mailprefs.policy import MessageClass, Role
 from mailprefs.schema.campaigns import Campaign, CampaignState
+from mailprefs.schema.sending import SendCount
 from mailprefs.vendor.message import Mailing, Outcome, Verdict
 from mailprefs.web.parts import Parts
 from mailprefs.web.staff import sending
@@ -315,3 +317,76 @@ def test_a_test_that_the_vendor_refuses_says_why(
         response = browser.post(f"/staff/campaigns/{number}/test", address=address)
         assert response.status_code == status
         assert told in response.text
+
+
+def test_of_a_time_that_happens_twice_the_page_lets_choose(
+    browser: Browser, write: Write, parts: Parts
+) -> None:
+    number = write()
+    browser.sign_in_as(Role.SEND)
+    assert "If that time happens twice" not in browser.get(f"/staff/campaigns/{number}/review").text
+    later = {"when": "later", "at": "2027-10-31T02:30", "zone": "Europe/Berlin"}
+    status, page = send(browser, number, **later)
+    assert status == 400
+    assert "first at 31 Oct 2027, 00:30 UTC, then at 31 Oct 2027, 01:30 UTC" in page
+    assert "If that time happens twice" in page
+    assert send(browser, number, **later, occurrence="second")[0] == 303
+    due = campaign(parts, number).due_at
+    assert due is not None
+    assert due.isoformat() == "2027-10-31T01:30:00+00:00"
+
+
+def test_until_it_begins_the_page_counts_down_and_then_shows_how_it_goes(
+    browser: Browser, write: Write, parts: Parts, clock: Clock
+) -> None:
+    number = write()
+    browser.sign_in_as(Role.SEND)
+    send(browser, number)
+    assert ", in 1 min</strong>" in browser.get(f"/staff/campaigns/{number}").text
+    clock.now += timedelta(seconds=18)
+    part = browser.get(f"/staff/campaigns/{number}/begins").text
+    assert ", in 42 s</strong>" in part
+    assert 'data-state="moving"' in part
+    put(parts, number, CampaignState.FREEZING)
+    assert 'data-state="still"' in browser.get(f"/staff/campaigns/{number}/begins").text
+
+
+def test_what_was_missed_is_sent_now_or_taken_back(
+    browser: Browser, write: Write, parts: Parts, clock: Clock
+) -> None:
+    numbers = [write(), write()]
+    browser.sign_in_as(Role.SEND)
+    for number in numbers:
+        send(browser, number)
+    clock.now += timedelta(hours=5)
+    with parts.db.transaction() as session:
+        assert schedule.hold_missed(session, now=clock.now, grace=3_600) == numbers
+    page = browser.get(f"/staff/campaigns/{numbers[0]}").text
+    assert "<strong>Missed.</strong> It was to begin at" in page
+    assert "Send it now" in page
+    assert "Take it back" in page
+    assert browser.post(f"/staff/campaigns/{numbers[0]}/resume").status_code == 303
+    assert browser.post(f"/staff/campaigns/{numbers[1]}/undo").status_code == 303
+    assert campaign(parts, numbers[0]).due_at == clock.now
+    assert campaign(parts, numbers[0]).state is CampaignState.SCHEDULED
+    assert campaign(parts, numbers[1]).state is CampaignState.DRAFT
+
+
+class TestLimits:
+    @pytest.fixture
+    def app(self, parts: Parts) -> Flask:
+        given = {"send_limits": "1000/hour", "promotional_limits": "20/day"}
+        return create_app(replace(parts, settings=parts.settings.model_copy(update=given)))
+
+    def test_how_much_of_the_limits_is_used_stands_under_the_campaigns(
+        self, browser: Browser, parts: Parts
+    ) -> None:
+        browser.sign_in_as(Role.ANALYSE)
+        assert "0 of 1,000" in browser.get("/staff/campaigns").text
+        with parts.db.transaction() as session:
+            now = datetime.now(UTC)
+            at = {"turn_at": now, "hour_at": now, "day_at": now}
+            session.add(SendCount(name="promotional", turn_n=20, hour_n=20, day_n=20, **at))
+        page = browser.get("/staff/campaigns/rows").text
+        assert "Promotional mail, a day" in page
+        assert "20 of 20: full, goes on" in page
