@@ -86,8 +86,9 @@ def list_suppressions(word: str | None, limit: int, *, as_json: bool) -> None:
 @console.acting
 @console.type_json
 def show(address: str, acting_as: str | None, *, as_json: bool) -> None:
-    """Show what stands against mail to one address, and what was lifted.
+    """Show what stands against one address.
 
+    What was lifted is shown, too.
     Whoever looks an address up leaves a note in the audit.
     """
     parts = console.opened()
@@ -108,8 +109,9 @@ def show(address: str, acting_as: str | None, *, as_json: bool) -> None:
 @_because
 @console.acting
 def lift(address: str, word: str, because: str, acting_as: str | None) -> None:
-    """Mail an address again that a mailbox had refused, or that the vendor held back.
+    """Mail an address again that was refused.
 
+    A mailbox refused it, or the vendor held it back.
     It makes no yes of a no: whoever complained has left promotional mail, and stays out of it.
     """
     parts = console.opened()
@@ -135,7 +137,10 @@ def lift(address: str, word: str, because: str, acting_as: str | None) -> None:
 @_because
 @console.acting
 def release(address: str, word: str, because: str, acting_as: str | None) -> None:
-    """Take an address off the vendor's own list, once it is lifted here."""
+    """Take an address off the vendor's own list.
+
+    It has to be lifted here first.
+    """
     parts = console.opened()
     reason, hashed = SuppressionReason(word), parts.hasher.hash(normalise(address).key)
     lists = suppression_lists(parts.settings)

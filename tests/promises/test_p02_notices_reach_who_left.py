@@ -69,7 +69,11 @@ def test_whatever_stands_against_an_address_stops_just_what_it_says(
         )
     promotional, administrative = company.send(), company.send("legal")
     assert company.readers(promotional) == [BO]
-    is_reached = reason in {SuppressionReason.UNSUBSCRIBED, SuppressionReason.COMPLAINED}
+    is_reached = reason in {
+        SuppressionReason.UNSUBSCRIBED,
+        SuppressionReason.COMPLAINED,
+        SuppressionReason.SOFT_BOUNCES,
+    }
     assert is_reached is (reason.scope is Scope.PROMOTIONAL)
     assert company.readers(administrative) == ([ADA, BO] if is_reached else [BO])
     counted = company.counts(administrative)
