@@ -1,0 +1,117 @@
+"""Nobody twice, nobody forgotten: in whatever order things happen.
+
+The normal suite looks at a fixed choice of histories. ``MAILPREFS_TESTS_HISTORIES=2000`` looks at
+so many others, which are new each time.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from sqlalchemy import select
+
+from mailprefs.db.database import Database
+from mailprefs.deliveries import outcome, people
+from mailprefs.deliveries.people import Found
+from mailprefs.policy import TrackingMode
+from mailprefs.rendering.person import Person
+from mailprefs.schema.deliveries import BatchState, Delivery
+from tests.properties.sending import Sending
+
+HISTORIES = int(os.environ.get("MAILPREFS_TESTS_HISTORIES", "0"))
+PROFILE = settings(
+    max_examples=HISTORIES or 12,
+    stateful_step_count=40 if HISTORIES else 30,
+    derandomize=not HISTORIES,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=bool(HISTORIES),
+)
+
+
+def look(db: Database) -> None:
+    """Run histories on one database, which each of them leaves without work."""
+    machine: Any = type("SendingHere", (Sending,), {"db": db})
+    run_state_machine_as_test(machine, settings=PROFILE)
+
+
+def test_whatever_happens_nobody_gets_it_twice_and_nobody_is_forgotten(db: Database) -> None:
+    look(db)
+
+
+def send_again_what_is_unclear(patch: pytest.MonkeyPatch) -> None:
+    """Take an unclear answer for a refusal."""
+    settled = getattr(outcome, "_settled")  # noqa: B009 - it is private, and broken on purpose
+    patch.setattr(outcome, "_UNKNOWN", settled(BatchState.PENDING, BatchState.SENDING))
+
+
+def ask_nobody_again(patch: pytest.MonkeyPatch) -> None:
+    """Claim without the last check."""
+
+    def careless(*args: Any, **options: Any) -> Found:  # noqa: ANN401 - as the real one
+        found = read(*args, **options)
+        session, picked = args[0], args[1]
+        found.people += [
+            Person(row.recipient_id, "left@example.org", "", "", {}, "en", row.id, TrackingMode.OFF)
+            for row in session.execute(
+                select(Delivery.id, Delivery.recipient_id).where(
+                    Delivery.id.between(picked.first_id, picked.last_id),
+                    Delivery.id.in_(found.skipped),
+                )
+            )
+        ]
+        found.skipped.clear()
+        return found
+
+    read = people.read
+    patch.setattr(people, "read", careless)
+
+
+def lose_an_answer(world: Sending) -> None:
+    """Let the vendor accept a call whose answer is lost, and go on."""
+    world.claim()
+    world.leave_unclear(i=0, is_accepted=True)
+    world.claim()
+    world.accept(i=0)
+    world.nobody_twice_without_a_decision()
+
+
+def let_everybody_leave(world: Sending) -> None:
+    """Let everybody leave, and go on."""
+    for i in range(5):
+        world.opt_out(i=i)
+    for _ in range(6):
+        world.claim()
+        if world.flying:
+            world.accept(i=0)
+
+
+@pytest.mark.parametrize(
+    ("plant", "history", "found"),
+    [
+        (send_again_what_is_unclear, lose_an_answer, "got it twice"),
+        (ask_nobody_again, let_everybody_leave, "had left before it"),
+    ],
+)
+def test_the_machine_sees_a_planted_fault(
+    db: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    plant: Callable[[pytest.MonkeyPatch], None],
+    history: Callable[[Sending], None],
+    found: str,
+) -> None:
+    """A history that is well without the fault; long searches find it by themselves, too."""
+    machine: Any = type("SendingHere", (Sending,), {"db": db})
+    sound = machine()
+    sound.begin()
+    history(sound)
+    sound.teardown()
+    plant(monkeypatch)
+    broken = machine()
+    broken.begin()
+    with pytest.raises(AssertionError, match=found):
+        history(broken)
