@@ -31,10 +31,13 @@ from mailprefs.policy import (
     Source,
     SubscriptionState,
 )
+from mailprefs.sandbox.events import encode, event
+from mailprefs.sandbox.records import Carried, Copy
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.people import Recipient, Subscription
 from mailprefs.settings import Settings
 from mailprefs.subscriptions import NewSender, NewTopic
+from mailprefs.vendor.webhooks import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from mailprefs.web.parts import Parts
 from tests.faults.engines import Engine
 from tests.faults.processes import ROOT, Group, free_port, run, until
@@ -83,6 +86,7 @@ class House:
     author: Actor
     second: Actor
     left: list[Left] = field(default_factory=list)
+    complaints: int = 0
     has_web: bool = False
     _groups: list[Group] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -205,6 +209,34 @@ class House:
             self.left.append(Left(recipient_id, answered_at))
         return True
 
+    def complain(self, about: Carried) -> bool:
+        """Report a message as spam, as the vendor tells it; give whether that was answered."""
+        args = {
+            "mp_delivery": about.delivery,
+            "mp_campaign": about.campaign,
+            "mp_class": about.message_class,
+            "mp_attempt": about.attempt,
+        }
+        stamp = int(time.time())
+        copy = Copy(about.id, "complaint", about.email, args)
+        body = encode([event(copy, "spamreport", stamp, {})])
+        headers = {
+            "Content-Type": "application/json",
+            SIGNATURE_HEADER: self.vendor.key.sign(str(stamp), body),
+            TIMESTAMP_HEADER: str(stamp),
+        }
+        url = f"{self.parts.settings.base_url}/webhooks/sendgrid/events"
+        try:
+            request = urllib.request.Request(url, data=body, headers=headers)
+            with urllib.request.urlopen(request, timeout=20):
+                answered_at = _now()
+        except OSError:
+            return False
+        with self._lock:
+            self.left.append(Left(_recipient_of(about.email), answered_at))
+            self.complaints += 1
+        return True
+
     def _is_up(self) -> bool:
         try:
             with urllib.request.urlopen(self.parts.settings.base_url + "/healthz", timeout=2):
@@ -245,6 +277,10 @@ def house(engine: Engine, folder: Path, *, people: int, **settings: object) -> I
 def address(recipient_id: int) -> str:
     """Give the address of one of the people."""
     return f"person{recipient_id}@mail{recipient_id % 97}.example.org"
+
+
+def _recipient_of(email: str) -> int:
+    return int(email.partition("@")[0].removeprefix("person"))
 
 
 def _now() -> datetime:

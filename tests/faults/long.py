@@ -159,7 +159,7 @@ def _report(name: str, found: Figures, progress: Progress) -> None:
         "sent, by the ledger": found.sent,
         "unknown, held for a person": found.unknown,
         "hand-overs unclear at first": f"{found.unclear} of at most {found.unclear_allowed}",
-        "people who left meanwhile": found.left,
+        "people who left meanwhile": f"{found.left}, {found.complaints} by a complaint",
         "administrative second copies, on record": found.second_copies,
         "promotional recipients twice": found.twice,
         "recipients forgotten": found.forgotten,

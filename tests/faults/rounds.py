@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 
+from mailprefs.policy import MessageClass
 from mailprefs.sandbox.moods import Kind, Mood
+from mailprefs.sandbox.records import Carried
 from mailprefs.schema.campaigns import CampaignState
 from tests.faults.house import ADMINISTRATIVE, PROMOTIONAL, House, address
 from tests.faults.processes import Group, until
@@ -28,6 +29,8 @@ LATEST = 4.5
 so that an administrative one has gone again by then."""
 VERY_LATE = 0.02
 """How often a call is very late."""
+COMPLAINING = 0.3
+"""How often somebody reports the notice as spam rather than leaving by a click."""
 DECIDED = 0.5
 """How often a person has that sent again which stays unknown."""
 _KINDS = (
@@ -149,19 +152,33 @@ def _is_at_work(house: House, number: int) -> bool:
 
 @contextmanager
 def _leaving(house: House, people: int, draw: random.Random) -> Iterator[None]:
-    """Let some people leave, one after the other, in the meantime."""
+    """Let some people leave, one after the other, in the meantime; some report spam instead."""
     stop = threading.Event()
 
     def leave() -> None:
         for recipient_id in draw.sample(range(1, house.people + 1), people):
             if stop.wait(draw.uniform(0.05, 0.4)):
                 return
-            house.leave(recipient_id)
+            about = _notice_to(house, recipient_id) if draw.random() < COMPLAINING else None
+            if about is None:
+                house.leave(recipient_id)
+            else:
+                house.complain(about)
 
-    thread = threading.Thread(target=partial(leave), name="leaving", daemon=True)
+    thread = threading.Thread(target=leave, name="leaving", daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
         thread.join(30)
+
+
+def _notice_to(house: House, recipient_id: int) -> Carried | None:
+    """Give the notice that somebody has got, while the newsletter may still be on its way."""
+    mine = address(recipient_id)
+    is_notice = MessageClass.ADMINISTRATIVE.value
+    for one in house.vendor.carried():
+        if one.email == mine and one.message_class == is_notice:
+            return one
+    return None

@@ -13,14 +13,15 @@ from tests.faults.processes import until
 from tests.faults.verdicts import Figures, judge
 
 SLOW: Final = Mood(kind=Kind.DELAY, seconds=0.1)
+USUAL: Final = {"batch_size": 500, "connect_timeout": 10, "read_timeout": 60, "lease": 180}
+"""The settings that are in force where nobody sets any."""
 MOST_PROBES: Final = 10
 """Three until the breaker opens, and then some at growing intervals."""
 
 
 def late_answer(engine: Engine, folder: Path) -> Figures:
     """Let the vendor accept after 40 s, with the timeouts that are set where nobody sets any."""
-    usual = {"connect_timeout": 10, "read_timeout": 60, "lease": 180}
-    with house(engine, folder, people=60, **usual) as one:
+    with house(engine, folder, people=1_000, **USUAL) as one:
         one.vendor.mood(Mood(kind=Kind.ACCEPT_LATE, times=2, seconds=40.0))
         number = one.write()
         one.send(number)
@@ -34,7 +35,7 @@ def late_answer(engine: Engine, folder: Path) -> Figures:
 
 def minute_of_errors(engine: Engine, folder: Path) -> Figures:
     """Let the vendor answer 500 for a minute, in the midst of 100,000 people."""
-    with house(engine, folder, people=100_000, batch_size=500) as one:
+    with house(engine, folder, people=100_000, **USUAL) as one:
         return errors(one, after=30_000, seconds=60.0)
 
 

@@ -52,7 +52,8 @@ def leave(house: House, who: Iterable[int], seconds: float) -> None:
 def test_who_leaves_while_a_campaign_runs_is_in_no_request_that_begins_after_their_2xx(
     furnish: Furnish, draw: random.Random
 ) -> None:
-    with furnish(people=PEOPLE, batch_size=500) as house:
+    # Large ones, because after a 429 calls are made at a slow pace.
+    with furnish(people=PEOPLE, batch_size=1_000) as house:
         house.start_web()
         # Events of 20,000 people are another test's.
         house.vendor.events(paused=True)

@@ -50,6 +50,7 @@ class Figures:
     second_copies: int = 0
     """Administrative messages that the vendor accepted twice, each on record."""
     left: int = 0
+    complaints: int = 0
     twice: int = 0
     forgotten: int = 0
     broken: list[str] = field(default_factory=list)
@@ -83,7 +84,7 @@ def judge(
     owners = _owners(house)
     found = Figures(runs=1, kills=len(kills), calls=len(requests), accepted=len(carried))
     found.in_flight = sum(_is_in_flight(kill, requests, owners) for kill in kills)
-    found.left = len(house.left)
+    found.left, found.complaints = len(house.left), house.complaints
     by_campaign = defaultdict(list)
     for one in carried:
         by_campaign[int(one.campaign)].append(one)
