@@ -7,7 +7,8 @@ from tests.faults.processes import until
 from tests.faults.rounds import settle
 from tests.faults.verdicts import judge, require
 
-pytestmark = pytest.mark.faults
+# The machine may be busy with other tests.
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 AWAY = 6.0
 """Seconds: longer than the busy timeout, the lease and the time to settle."""

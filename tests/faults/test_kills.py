@@ -6,7 +6,8 @@ from tests.faults.conftest import Furnish
 from tests.faults.rounds import Plan, play
 from tests.faults.verdicts import require
 
-pytestmark = pytest.mark.faults
+# The machine may be busy with other tests.
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 
 def test_kills_at_random_points_send_nobody_twice_and_forget_nobody(

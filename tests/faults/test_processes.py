@@ -7,12 +7,13 @@ from mailprefs.errors import Conflict, MailprefsError
 from mailprefs.sandbox.moods import Kind, Mood
 from mailprefs.schema.campaigns import CampaignState
 from tests.faults.conftest import Furnish
-from tests.faults.house import ADMINISTRATIVE
+from tests.faults.house import ADMINISTRATIVE, PATIENT
 from tests.faults.processes import until
 from tests.faults.rounds import settle
 from tests.faults.verdicts import judge, require
 
-pytestmark = pytest.mark.faults
+# The machine may be busy with other tests.
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 
 def test_a_group_that_stood_still_past_its_lease_sends_nobody_twice(furnish: Furnish) -> None:
@@ -38,7 +39,7 @@ def test_a_group_that_stood_still_past_its_lease_sends_nobody_twice(furnish: Fur
 def test_a_group_that_is_asked_to_end_finishes_its_calls_and_leaves_nothing_unclear(
     furnish: Furnish,
 ) -> None:
-    with furnish(people=200) as house:
+    with furnish(people=200, **PATIENT) as house:
         house.vendor.mood(Mood(kind=Kind.DELAY, seconds=0.5))
         number = house.write()
         house.send(number)
@@ -62,7 +63,7 @@ def test_a_group_that_is_asked_to_end_finishes_its_calls_and_leaves_nothing_uncl
 def test_four_groups_many_clicks_on_send_and_a_pause_in_the_midst_send_everybody_once(
     furnish: Furnish,
 ) -> None:
-    with furnish(people=400) as house:
+    with furnish(people=400, **PATIENT) as house:
         house.vendor.mood(Mood(kind=Kind.DELAY, seconds=0.2))
         house.start_workers(4)
         number = house.write()

@@ -5,13 +5,14 @@ import pytest
 from mailprefs.sandbox.moods import Kind, Mood
 from mailprefs.schema.campaigns import CampaignState
 from tests.faults.conftest import Furnish
-from tests.faults.house import ADMINISTRATIVE, House, address
+from tests.faults.house import ADMINISTRATIVE, PATIENT, House, address
 from tests.faults.processes import until
 from tests.faults.rounds import settle
 from tests.faults.scenarios import SLOW, errors
 from tests.faults.verdicts import Figures, judge, require
 
-pytestmark = pytest.mark.faults
+# The machine may be busy with other tests.
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 
 def finish(house: House, *numbers: int) -> Figures:
@@ -29,7 +30,7 @@ def test_an_answer_that_is_lost_sends_nobody_again_and_what_was_dropped_is_held(
         for wrong in (Kind.DROP_AFTER, Kind.DROP_BEFORE, Kind.ERROR_AFTER, Kind.ERROR)
         for kind in (wrong, *[Kind.DELAY] * 3)
     ]
-    with furnish(people=300) as house:
+    with furnish(people=300, **PATIENT) as house:
         house.start_web()
         house.vendor.events(paused=True)
         house.vendor.mood(*moods, SLOW)
@@ -122,6 +123,6 @@ def test_exhausted_credits_stop_all_sending_with_the_reason_and_starting_again_f
 def test_some_seconds_of_500_leave_no_more_unknown_than_was_in_flight_and_the_probes(
     furnish: Furnish,
 ) -> None:
-    with furnish(people=1_600, batch_size=20) as house:
+    with furnish(people=1_600, batch_size=20, **PATIENT) as house:
         found = require(errors(house, after=300, seconds=4.0))
     assert 0 < found.unknown < 200
