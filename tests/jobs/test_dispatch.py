@@ -127,7 +127,7 @@ def test_a_worker_killed_in_a_call_leaves_its_batch_alone(db: Database, campaign
         raise Killed
 
     vendor = RecordingVendor([die])
-    office = make_office(db, vendor, lease=0.1, read_timeout=0.05)
+    office = make_office(db, vendor, lease=0.1, read_timeout=0.05, connect_timeout=0.02)
     worker = Worker(office, "worker")
     while worker.look_after():
         pass
