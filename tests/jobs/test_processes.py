@@ -25,6 +25,8 @@ from mailprefs.schema.deliveries import Batch, BatchState, HandOver
 from tests.factories import make_policy, make_topic
 from tests.sending import count, make_due, make_people, state_of
 
+pytestmark = pytest.mark.faults
+
 SECONDS = 40.0
 ROOT = Path(__file__).parents[2]
 
