@@ -16,7 +16,7 @@ from mailprefs import audit, staff
 from mailprefs.audit import Actor
 from mailprefs.campaigns import schedule
 from mailprefs.db.database import require_taking
-from mailprefs.deliveries import pace
+from mailprefs.deliveries import calls, pace
 from mailprefs.deliveries.cancel import cancel_pending
 from mailprefs.errors import BadInput, Conflict, NotAllowed, NotFound
 from mailprefs.policy import Role
@@ -214,6 +214,7 @@ def start_sending(session: Session, actor: Actor, *, now: datetime) -> None:
     """
     staff.require(session, actor, Role.SEND)
     pace.start(session)
+    calls.forget(session)
     audit.record(session, actor, "sending.started", ("vendor", "pace"), now=now)
 
 

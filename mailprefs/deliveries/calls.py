@@ -58,8 +58,7 @@ def turn(session: Session, at: datetime) -> Wait | None:
     row = _locked(session)
     rate = _learned(session, row) if row else None
     if row is None or rate is None or _grown(rate, row.refused_at, at) > _FORGOTTEN * rate:
-        session.execute(delete(_CALLS))
-        session.execute(update(_PACE).values(next_turn_at=pace.BEGINNING))
+        forget(session)
         return None
     after = timedelta(seconds=1 / _grown(rate, row.refused_at, at))
     is_ours = _PACE.c.next_turn_at <= at
@@ -67,6 +66,12 @@ def turn(session: Session, at: datetime) -> Wait | None:
         return None
     next_at: datetime = session.execute(select(_PACE.c.next_turn_at)).scalar_one()
     return Wait((next_at - at).total_seconds())
+
+
+def forget(session: Session) -> None:
+    """Go as fast as we can again: nothing is known of what the vendor takes."""
+    session.execute(delete(_CALLS))
+    session.execute(update(_PACE).values(next_turn_at=pace.BEGINNING))
 
 
 def refused(session: Session, claimed_at: datetime) -> None:
@@ -96,8 +101,12 @@ def show(session: Session) -> Calls | None:
     return Calls(grown, row.refused_at) if grown <= _FORGOTTEN * row.rate else None
 
 
-def _learned(session: Session, row: _Row) -> float:
-    """Give the rate; at the first claim after a refusal, work it out, as all answers are here."""
+def _learned(session: Session, row: _Row) -> float | None:
+    """Give the rate; at the first claim after a refusal, work it out, as all answers are here.
+
+    None where nothing had been accepted just before: such a refusal says nothing of how many calls
+    the vendor takes, and the common wait is the answer to it.
+    """
     if row.rate is not None:
         return row.rate
     lately = (
@@ -112,6 +121,8 @@ def _learned(session: Session, row: _Row) -> float:
         .where(lately.c.outcome == Verdict.ACCEPTED.value)
         .where(lately.c.claimed_at.between(row.refused_at - _SECOND, row.refused_at))
     ).scalar_one()
+    if not seen and row.ceiling is None:
+        return None
     known = SHARE * seen
     rate: float = max(SLOWEST, known if row.ceiling is None else min(known, row.ceiling))
     session.execute(update(_CALLS).values(rate=rate))

@@ -5,10 +5,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
+from mailprefs import audit
+from mailprefs.campaigns import states
 from mailprefs.db.database import Database
 from mailprefs.deliveries import calls, pace
 from mailprefs.deliveries.claim import Claim
 from mailprefs.deliveries.pace import Wait
+from mailprefs.jobs.dispatch import utc_now
 from mailprefs.schema.deliveries import VendorPace
 from mailprefs.schema.sending import CallPace
 from mailprefs.vendor.message import Outcome, Verdict
@@ -114,7 +117,19 @@ def test_what_an_older_release_left_in_the_row_paces_nothing(db: Database) -> No
     assert isinstance(take(db), Claim)
 
 
-def test_a_vendor_that_takes_nothing_at_all_is_asked_now_and_then(db: Database) -> None:
+def test_a_refusal_with_nothing_taken_before_it_teaches_no_pace(db: Database) -> None:
     refuse(db, accepted=0)
     take_one(db)
-    assert learned(db) == calls.SLOWEST
+    assert learned(db) is None
+    assert isinstance(take(db), Claim), "the common wait was the answer"
+
+
+def test_whoever_starts_sending_again_starts_at_full_speed(db: Database) -> None:
+    refuse(db)
+    take_one(db)
+    assert learned(db) == pytest.approx(8.0)
+    with db.transaction() as session:
+        states.start_sending(session, audit.CONSOLE, now=utc_now())
+    assert learned(db) is None
+    assert isinstance(take(db), Claim)
+    assert isinstance(take(db), Claim)
