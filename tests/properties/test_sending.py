@@ -39,6 +39,7 @@ def look(db: Database) -> None:
     run_state_machine_as_test(machine, settings=PROFILE)
 
 
+@pytest.mark.timeout(10 * HISTORIES or 120)
 def test_whatever_happens_nobody_gets_it_twice_and_nobody_is_forgotten(db: Database) -> None:
     look(db)
 
