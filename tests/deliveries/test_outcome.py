@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import select, update
 
 from mailprefs import audit
-from mailprefs.db.database import Database, Gate
 from mailprefs.campaigns import progress
 from mailprefs.campaigns.progress import Stalled
+from mailprefs.db.database import Database, Gate
 from mailprefs.deliveries import outcome, pace, settle
 from mailprefs.deliveries.cancel import cancel_pending
 from mailprefs.deliveries.pace import Wait
