@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -147,12 +147,14 @@ class Worker:
         try:
             with office.db.transaction(Gate.USING) as session:
                 taken = claim(session, self._terms, office.contents, now=office.clock())
+                # From before the commit: the answer to it may be slow.
+                begin_by = time.monotonic() + START_WITHIN
         except BrokenBatch as broken:
             self._set_aside(broken)
             return Wait(0.0)
         if not isinstance(taken, Claim):
             return taken
-        self._hand_over(taken, began_by=time.monotonic() + START_WITHIN)
+        self._hand_over(taken, begin_by)
         return Wait(0.0)
 
     def _begin(self, now: datetime) -> list[int]:
@@ -192,19 +194,22 @@ class Worker:
             set_aside(session, picked, reason)
         log.warning("batch %d of campaign %d is set aside", picked.id, picked.campaign_id)
 
-    def _hand_over(self, taken: Claim, *, began_by: float) -> None:
+    def _hand_over(self, taken: Claim, begin_by: float) -> None:
         """Build the request, hand it over once, and write down what became of it."""
         try:
-            request = self._request(taken)
+            request = self._request(taken, begin_by)
         except Exception as error:  # noqa: BLE001 - whatever it is, the batch must come to an end
             self._record(taken, _unbuilt(taken, error))
             return
         office = self._office
-        if office.stopping.is_set() or time.monotonic() > began_by:
-            self._write(lambda session: outcome.give_back(session, taken, "It began too late."))
-            return
         started = time.monotonic()
-        result = self._carry(request, taken)
+        if office.stopping.is_set() or started > begin_by:
+            result = Outcome(verdict=Verdict.NOT_BEGUN, reason="It would have begun too late.")
+        else:
+            result = self._carry(request, taken)
+        if result.verdict is Verdict.NOT_BEGUN:
+            self._write(lambda session: outcome.give_back(session, taken, result.reason))
+            return
         log.info(
             "hand-over %d of campaign %d: %d people, %s, %d ms",
             taken.held.hand_over_id,
@@ -224,9 +229,11 @@ class Worker:
             reason = f"The call broke off ({type(error).__name__}); it may have been accepted."
             return Outcome(verdict=Verdict.UNCLEAR, reason=reason)
 
-    def _request(self, taken: Claim) -> Mailing:
+    def _request(self, taken: Claim, begin_by: float) -> Mailing:
         sender, personal = self._maker(taken)
-        return mailing(taken.content, sender, personal.batch(taken.people), attempt=taken.attempt)
+        people = personal.batch(taken.people)
+        request = mailing(taken.content, sender, people, attempt=taken.attempt)
+        return replace(request, begin_by=begin_by)
 
     def _maker(self, taken: Claim) -> tuple[Origin, Personaliser]:
         """Give what makes a person's part of this content, made once for each content."""

@@ -5,6 +5,7 @@ whether a request that failed can have reached the other side whole.
 """
 
 import http.client
+import math
 import select
 import ssl
 import threading
@@ -45,6 +46,10 @@ class NotConnected(Exception):
     """The request never reached the other side whole; the text says why."""
 
 
+class TooLate(Exception):
+    """The request was not begun in the time it had to begin in; the text says so."""
+
+
 class Unclear(Exception):
     """The request left whole and no answer came; the text says why."""
 
@@ -70,19 +75,33 @@ class Connection:
     def __del__(self) -> None:
         self.close()
 
-    def post(self, path: str, content: bytes, headers: Mapping[str, str]) -> Reply:
+    def post(
+        self, path: str, content: bytes, headers: Mapping[str, str], *, begin_by: float = math.inf
+    ) -> Reply:
         """Post *content* once and give the answer, whatever its status.
 
         :raises NotConnected: if the other side can't have read the whole request.
         :raises Unclear: if it may have.
+        :raises TooLate: if *begin_by* (monotonic seconds) has passed before its first byte left.
         """
-        return self.ask("POST", path, content, headers)
+        return self.ask("POST", path, content, headers, begin_by=begin_by)
 
     def ask(
-        self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        *,
+        begin_by: float = math.inf,
     ) -> Reply:
         """Make one request of any method, once, and give the answer; raises as ``post`` does."""
         line = self._take() or self._open()
+        # Asked here, because to connect may have taken seconds.
+        if time.monotonic() > begin_by:
+            self._http, self._free_since = line, time.monotonic()
+            msg = "The request could not begin in time; nothing of it has left."
+            raise TooLate(msg)
         try:
             line.request(method, path, body=content, headers=dict(headers))
         except OSError as failure:

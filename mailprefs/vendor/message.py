@@ -5,6 +5,7 @@ everything above the seam, and every fake in a test, speaks these words only. No
 address, a merge value or a body when it is printed: a ``repr`` ends in logs.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -98,7 +99,9 @@ class Mailing:
     """One request: the content that all its people share, and the people, in order.
 
     *attempt* is the hexadecimal id of the hand-over that this request belongs to. *ip_pool* names
-    the vendor's pool for the class, or is None where there is none.
+    the vendor's pool for the class, or is None where there is none. *begin_by* is the instant of
+    this machine's monotonic clock (seconds) after which no byte of it may leave any more, because
+    what it was made by may no longer hold.
     """
 
     message_class: MessageClass
@@ -112,6 +115,7 @@ class Mailing:
     campaign_id: int
     attempt: str
     people: People = field(repr=False)
+    begin_by: float = math.inf
 
 
 class Verdict(StrEnum):
@@ -127,6 +131,8 @@ class Verdict(StrEnum):
     """Nothing was accepted; everybody waits ``Outcome.retry_after`` seconds or longer."""
     NOT_CONNECTED = "not_connected"
     """Nothing was accepted: the request never reached the vendor whole."""
+    NOT_BEGUN = "not_begun"
+    """Nothing was accepted: the time in which the request had to begin was over before it did."""
     NOT_ALLOWED = "not_allowed"
     """Nothing was accepted: key, sender identity or credits; all sending pauses."""
     TOO_LARGE = "too_large"

@@ -26,6 +26,7 @@ from mailprefs.vendor.connections import (
     Endpoint,
     NotConnected,
     Reply,
+    TooLate,
     Unclear,
     verified_tls,
 )
@@ -93,7 +94,7 @@ class SendGrid:
             verdict = Verdict.TOO_LARGE if people > 1 else Verdict.REFUSED_MESSAGE
             reason = f"The request has {len(assembled.content)} bytes, over the vendor's limit."
             return Outcome(verdict=verdict, reason=reason)
-        outcome = self._carry(assembled.content, people)
+        outcome = self._carry(assembled.content, people, mailing.begin_by)
         # Whatever an answer says, it doesn't say our key.
         return replace(outcome, reason=outcome.reason.replace(self._key, "…"))
 
@@ -101,20 +102,22 @@ class SendGrid:
         """Close all kept connections; a later ``hand_over`` opens its own again."""
         self._connections.close()
 
-    def _carry(self, content: bytes, people: int) -> Outcome:
+    def _carry(self, content: bytes, people: int, begin_by: float) -> Outcome:
         try:
-            return answers.accepted(self._post(content))
+            return answers.accepted(self._post(content, begin_by))
         except HTTPError as error:
             reply = Reply(error.status_code, error.reason, error.headers, error.body)
             return answers.refused(reply, people, datetime.now(UTC))
         except NotConnected as failure:
             return Outcome(verdict=Verdict.NOT_CONNECTED, reason=str(failure))
+        except TooLate as failure:
+            return Outcome(verdict=Verdict.NOT_BEGUN, reason=str(failure))
         except Unclear as failure:
             return Outcome(verdict=Verdict.UNCLEAR, reason=str(failure))
 
-    def _post(self, content: bytes) -> Reply:
+    def _post(self, content: bytes, begin_by: float) -> Reply:
         """Post one request; give the answer if it is 202, else raise the package's exception."""
-        reply = self._connections.mine().post(PATH, content, self._headers)
+        reply = self._connections.mine().post(PATH, content, self._headers, begin_by=begin_by)
         if reply.status != HTTPStatus.ACCEPTED:
             raise err_dict.get(reply.status, HTTPError)(
                 reply.status, reply.reason, reply.body, reply.headers

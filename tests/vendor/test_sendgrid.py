@@ -173,6 +173,31 @@ def test_only_202_is_accepted(vendor_telling: Starter, status: int, verdict: Ver
     assert len(vendor.requests) == 1, "nothing is tried again"
 
 
+def test_nothing_leaves_after_the_time_in_which_it_had_to_begin(vendor_telling: Starter) -> None:
+    vendor = vendor_telling(ACCEPTED)
+    ours = adapter(vendor)
+    late = ours.hand_over(promotional(begin_by=time.monotonic() - 0.01))
+    assert late.verdict is Verdict.NOT_BEGUN
+    assert ours.hand_over(promotional(begin_by=time.monotonic() + 60)).verdict is Verdict.ACCEPTED
+    assert len(vendor.requests) == 1
+
+
+def test_the_time_to_connect_counts_until_a_request_begins(
+    vendor_telling: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor = vendor_telling(ACCEPTED)
+    connect = http.client.HTTPConnection.connect
+
+    def slowly(self: http.client.HTTPConnection) -> None:
+        time.sleep(0.2)
+        connect(self)
+
+    monkeypatch.setattr(http.client.HTTPConnection, "connect", slowly)
+    outcome = adapter(vendor).hand_over(promotional(begin_by=time.monotonic() + 0.1))
+    assert outcome.verdict is Verdict.NOT_BEGUN
+    assert vendor.requests == []
+
+
 def test_a_redirect_is_not_followed(vendor_telling: Starter) -> None:
     other = vendor_telling(ACCEPTED)
     vendor = vendor_telling(answer(302, None, f"Location: {other.url}/v3/mail/send"))
