@@ -6,6 +6,7 @@ once; and sums move with new facts only: the same events in whatever order and r
 same state.
 
 ``meaning``  what an event says of a delivery, of its mailbox and of its person
+``belonging`` which of them are about our own mail and our own people
 ``storing``  events as rows, without anything personal; the ones that couldn't be read
 ``facts``    what became of deliveries, and the sums
 ``taking``   what takes a permission away: bounces, complaints, people who leave
@@ -13,7 +14,7 @@ same state.
 ``applying`` all of it together, in slices that hold nobody up
 """
 
-from mailprefs.events.applying import Slice, slices, store_and_apply
+from mailprefs.events.applying import Applied, Slice, decide_again, slices, store_and_apply
 from mailprefs.events.storing import (
     forget_malformed,
     last_received,
@@ -23,7 +24,9 @@ from mailprefs.events.storing import (
 )
 
 __all__ = [
+    "Applied",
     "Slice",
+    "decide_again",
     "forget_malformed",
     "last_received",
     "malformed",

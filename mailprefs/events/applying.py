@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from sqlalchemy.orm import Session
 
 from mailprefs.deliveries import settle
-from mailprefs.events import facts, soft, storing, taking
+from mailprefs.events import belonging, facts, soft, storing, taking
 from mailprefs.events.meaning import TRACKING, Fact, meaning
 from mailprefs.events.storing import Whose
 from mailprefs.vendor.message import Event, VendorEvent
@@ -47,14 +47,21 @@ def slices(events: Sequence[VendorEvent]) -> Iterator[Slice]:
         yield Slice(part, takes=False)
 
 
-def store_and_apply(session: Session, events: Sequence[VendorEvent], *, now: datetime) -> int:
-    """Store *events* and apply those that are new; give how many facts they brought.
+class Applied(NamedTuple):
+    """How many facts events brought, and who is to be looked at again by ``decide_again``."""
 
-    Events of deliveries that aren't ours (any more) are stored without one and apply to nothing.
+    facts: int
+    undecided: tuple[Whose, ...] = ()
+
+
+def store_and_apply(session: Session, events: Sequence[VendorEvent], *, now: datetime) -> Applied:
+    """Store *events* and apply those that are new.
+
+    What isn't about our mail to our people is stored as such, and applies to nothing.
 
     :raises RuntimeError: for events that take permissions away, without ``Gate.TAKING``.
     """
-    ours = storing.known(session, {event.delivery_id for event in events if event.delivery_id})
+    events, ours = belonging.own(session, events)
     new = storing.store(session, events, ours, now)
     _tell(new)
     theirs = [event for event in new if event.delivery_id in ours]
@@ -62,9 +69,21 @@ def store_and_apply(session: Session, events: Sequence[VendorEvent], *, now: dat
     found = facts.add(session, _first(theirs, ours))
     facts.count(session, _of_erased(theirs, ours))
     taking.take(session, theirs, ours, now=now)
-    got = [delivery_id for delivery_id, word in found if word == Fact.DELIVERED]
-    soft.delivered(session, got, now=now)
-    return len(found)
+    got = {one.delivery_id for one in theirs if meaning(one).fact is Fact.DELIVERED}
+    undecided = soft.delivered(session, [one for one in got if one], now=now)
+    return Applied(len(found), tuple(undecided))
+
+
+def decide_again(session: Session, undecided: Sequence[Whose], *, now: datetime) -> None:
+    """Hold back those of whom it became known only now that they have to be.
+
+    A delivery that was earlier than was first told may leave three refusals in a row after it. If
+    this is never called, because the request broke off, the nightly comparison does it.
+
+    :raises RuntimeError: in a transaction that wasn't opened with ``Gate.TAKING``.
+    """
+    for whose in undecided:
+        soft.decide(session, whose, now=now)
 
 
 def _cut(events: Sequence[VendorEvent], size: int) -> Iterator[tuple[VendorEvent, ...]]:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from mailprefs import audit, suppressions
@@ -40,18 +40,28 @@ def refused(
     """
     if whose.recipient_id is None:
         return
+    insert = dialects.insert(session, SoftBounce).values(
+        delivery_id=delivery_id, recipient_id=whose.recipient_id, occurred_at=at
+    )
     session.execute(
-        dialects.insert(session, SoftBounce)
-        .values(delivery_id=delivery_id, recipient_id=whose.recipient_id, occurred_at=at)
-        .on_conflict_do_nothing()
+        insert.on_conflict_do_update(
+            index_elements=["delivery_id"],
+            set_={"occurred_at": at},
+            # The first refusal of a delivery stands, in whatever order they are told.
+            where=SoftBounce.occurred_at > at,
+        )
     )
     decide(session, whose, now=now)
 
 
-def delivered(session: Session, delivery_ids: Collection[int], *, now: datetime) -> None:
-    """Set back those who got a message after all."""
+def delivered(session: Session, delivery_ids: Collection[int], *, now: datetime) -> list[Whose]:
+    """Set back those who got a message after all; give those who have to be held back now.
+
+    Those, because the delivery was earlier than was told first. Nobody is held back here: that
+    needs the gate, which mere counting doesn't take.
+    """
     if not delivery_ids:
-        return
+        return []
     rows = session.execute(
         select(Recipient.id, Recipient.address_hash, Recipient.address_key_id)
         .join(Delivery, Delivery.recipient_id == Recipient.id)
@@ -62,14 +72,22 @@ def delivered(session: Session, delivery_ids: Collection[int], *, now: datetime)
         .distinct()
         .order_by(Recipient.id)
     ).all()
-    for row in rows:
-        decide(session, Whose(*row), now=now)
+    people = [Whose(*row) for row in rows]
+    return [whose for whose in people if not _decide(session, whose, now=now, may_add=False)]
 
 
 def decide(session: Session, whose: Whose, *, now: datetime) -> None:
-    """Make the suppression say what the rule says of one person."""
+    """Make the suppression say what the rule says of one person.
+
+    :raises RuntimeError: if it has to be added without ``Gate.TAKING``.
+    """
+    _decide(session, whose, now=now, may_add=True)
+
+
+def _decide(session: Session, whose: Whose, *, now: datetime, may_add: bool) -> bool:
+    """Apply the rule; False if a suppression would have to be added, and may not be."""
     if whose.recipient_id is None or whose.address_hash is None or whose.key_id is None:
-        return
+        return True
     cause = _cause(session, whose.recipient_id, whose.address_hash)
     stands = session.scalar(
         select(Suppression).where(
@@ -79,6 +97,8 @@ def decide(session: Session, whose: Whose, *, now: datetime) -> None:
     if cause is not None:
         delivery_id, at = cause
         evidence = Evidence(whose.address_hash, whose.key_id, _REASON, at, delivery_id)
+        if stands is None and not may_add:
+            return False
         if stands is None:
             suppressions.believe(session, evidence)
         elif stands.source is Source.VENDOR:
@@ -88,6 +108,7 @@ def decide(session: Session, whose: Whose, *, now: datetime) -> None:
         suppressions.lift(session, whose.address_hash, _REASON)
         subject = ("suppression", stands.id)
         audit.record(session, audit.SYSTEM, "suppression.reset_by_delivery", subject, now=now)
+    return True
 
 
 def held_back(session: Session, *, after: int = 0, limit: int = 100) -> list[Whose]:
@@ -99,6 +120,33 @@ def held_back(session: Session, *, after: int = 0, limit: int = 100) -> list[Who
         .where(
             select(SoftBounce.delivery_id).where(SoftBounce.recipient_id == Recipient.id).exists(),
             Recipient.id > after,
+        )
+        .order_by(Recipient.id)
+        .limit(limit)
+    )
+    return [Whose(*row) for row in rows]
+
+
+def refused_often(session: Session, *, after: int = 0, limit: int = 100) -> list[Whose]:
+    """List who isn't held back and was refused often enough to be, by their numbers.
+
+    Most had a delivery in between; the rule tells.
+    """
+    often = (
+        select(SoftBounce.recipient_id)
+        .where(SoftBounce.recipient_id > after)
+        .group_by(SoftBounce.recipient_id)
+        .having(func.count() >= DAYS)
+    )
+    rows = session.execute(
+        select(Recipient.id, Recipient.address_hash, Recipient.address_key_id)
+        .where(
+            Recipient.id.in_(often),
+            ~select(Suppression.id)
+            .where(
+                Suppression.address_hash == Recipient.address_hash, Suppression.reason == _REASON
+            )
+            .exists(),
         )
         .order_by(Recipient.id)
         .limit(limit)
@@ -143,7 +191,11 @@ def _cause(session: Session, recipient_id: int, address_hash: bytes) -> tuple[in
 
 
 def _last_delivered(session: Session, recipient_id: int, since: datetime) -> datetime | None:
-    """Give when a person last got a message of a campaign, as far back as it matters."""
+    """Give when a person last got a message of a campaign, as far back as it matters.
+
+    A campaign that ended a month before can't have brought it: a vendor tries for three days.
+    Single messages have no index by person, and aren't looked at.
+    """
     return session.scalar(
         select(func.max(MailboxFact.occurred_at))
         .join(Delivery, Delivery.id == MailboxFact.delivery_id)
@@ -151,7 +203,9 @@ def _last_delivered(session: Session, recipient_id: int, since: datetime) -> dat
         .where(
             MailboxFact.event == "delivered",
             Delivery.recipient_id == recipient_id,
+            # So that the index of a campaign's people can be used.
+            Delivery.idempotency_key.is_(None),
             MailboxFact.occurred_at >= since,
-            Campaign.first_hand_over_at >= since - WINDOW,
+            or_(Campaign.finished_at.is_(None), Campaign.finished_at >= since - WINDOW),
         )
     )

@@ -244,6 +244,15 @@ class Comparison:
         last = 0
         while True:
             with self.db.transaction(Gate.TAKING) as session:
+                often = soft.refused_often(session, after=last, limit=BOUNCED_AT_ONCE)
+                for whose in often:
+                    soft.decide(session, whose, now=now)
+            if not often:
+                break
+            last = often[-1].recipient_id or last + 1
+        last = 0
+        while True:
+            with self.db.transaction(Gate.TAKING) as session:
                 held = soft.held_back(session, after=last, limit=BOUNCED_AT_ONCE)
                 for whose in held:
                     soft.decide(session, whose, now=now)

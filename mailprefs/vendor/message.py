@@ -197,6 +197,7 @@ class VendorEvent:
     copy. *vendor_word* is the vendor's own name of the event; *attempt* the hand-over id that was
     sent along; *message_id* the id which ``Outcome.message_id`` had. *status* is an enhanced or
     three-digit SMTP code, *type* the vendor's class of a bounce, *reason* one of a few known words.
+    *address_hash* is the keyed hash of whom it names, to compare with and never to keep.
     """
 
     event_id: str | None
@@ -211,6 +212,7 @@ class VendorEvent:
     status: str | None = None
     type: str | None = None
     reason: str | None = None
+    address_hash: bytes | None = field(default=None, repr=False)
 
 
 class MalformedOne(NamedTuple):

@@ -1,7 +1,8 @@
 """The vendor's Event Webhook: whether a request is its own, and what happened to which delivery.
 
 An event carries the person's address, an IP address, a user agent and free text of foreign mail
-servers. None of these leaves this module: what goes on are ids, the time, and words of ours.
+servers. None of these leaves this module: what goes on are ids, the time, words of ours, and the
+keyed hash of the address, by which an event of another installation is told from one of ours.
 """
 
 import base64
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mailprefs import errors
+from mailprefs.addresses import AddressHasher, normalise
 from mailprefs.vendor.message import Event, MalformedOne, ParsedEvents, VendorEvent
 
 SIGNATURE_HEADER = "X-Twilio-Email-Event-Webhook-Signature"
@@ -110,8 +112,11 @@ def check_freshness(timestamp: str, *, now: datetime, freshness: timedelta = FRE
         )
 
 
-def parse_events(raw: bytes) -> ParsedEvents:
+def parse_events(raw: bytes, hasher: AddressHasher | None = None) -> ParsedEvents:
     """Read the events of one webhook request, keeping nothing personal.
+
+    *hasher* makes of each address the hash that tells whether the event is about our recipient;
+    without one, no event can be tied to anybody.
 
     An event that can't be read is set aside with the reason and never spoils the others; an event
     of a kind that we don't know is kept as ``Event.UNKNOWN``.
@@ -127,7 +132,7 @@ def parse_events(raw: bytes) -> ParsedEvents:
     events, malformed = [], []
     for entry in entries:
         try:
-            events.append(_event(entry))
+            events.append(_event(entry, hasher))
         except errors.BadInput as reason:
             malformed.append(MalformedOne(str(reason), _digest(entry)))
     return ParsedEvents(tuple(events), tuple(malformed))
@@ -147,7 +152,7 @@ def _public_key(text: str) -> ec.EllipticCurvePublicKey:
     return key
 
 
-def _event(entry: object) -> VendorEvent:
+def _event(entry: object, hasher: AddressHasher | None) -> VendorEvent:
     if not isinstance(entry, dict):
         raise errors.BadInput("It isn't an object.")
     word = entry.get("event")
@@ -167,7 +172,18 @@ def _event(entry: object) -> VendorEvent:
         status=_status(entry),
         type=_matching(_WORD, entry.get("type")),
         reason=_reason(entry),
+        address_hash=_hashed(entry.get("email"), hasher),
     )
+
+
+def _hashed(address: object, hasher: AddressHasher | None) -> bytes | None:
+    """Give the keyed hash of whom an event names; None for nobody."""
+    if hasher is None or not isinstance(address, str):
+        return None
+    try:
+        return hasher.hash(normalise(address).key)
+    except errors.BadAddress:
+        return None
 
 
 def _moment(value: object) -> int:

@@ -40,12 +40,15 @@ def sendgrid_events() -> Response:
     parts = here()
     raw = request.get_data(cache=False)
     _require_signature(parts, raw)
-    parsed = parse_events(raw)
+    parsed = parse_events(raw, parts.hasher)
     if parsed.malformed:
         _set_aside(parts, parsed.malformed)
     for part in events.slices(parsed.events):
         with parts.db.transaction(Gate.TAKING if part.takes else Gate.NONE) as session:
-            events.store_and_apply(session, part.events, now=parts.clock())
+            applied = events.store_and_apply(session, part.events, now=parts.clock())
+        if applied.undecided:
+            with parts.db.transaction(Gate.TAKING) as session:
+                events.decide_again(session, applied.undecided, now=parts.clock())
     return jsonify(events=len(parsed.events), set_aside=len(parsed.malformed))
 
 

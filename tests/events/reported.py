@@ -1,13 +1,18 @@
 """Events as the webhook's parser gives them, and how they are applied: slice by slice."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from typing import Any
 
 from sqlalchemy import select
 
 from mailprefs import events
 from mailprefs.db.database import Database, Gate
+from mailprefs.schema.deliveries import Delivery
 from mailprefs.schema.events import MailboxTotal
+from mailprefs.schema.people import Recipient
 from mailprefs.vendor.message import Event, VendorEvent
 from tests.sending import NOW
 
@@ -19,7 +24,7 @@ def event(
     seconds: float = 0,
     days: float = 0,
     event_id: str | None = None,
-    **fields: str,
+    **fields: Any,
 ) -> VendorEvent:
     """Give an event of a delivery, some time after the campaign was handed over."""
     at = NOW + timedelta(seconds=seconds, days=days)
@@ -37,12 +42,34 @@ def event(
 
 
 def apply(db: Database, *reported: VendorEvent, now: datetime = NOW) -> int:
-    """Store and apply events as the webhook does; give how many facts were new."""
+    """Store and apply events as the webhook does; give how many facts were new.
+
+    Each is about the person whom its delivery is for, unless it says whom it is about.
+    """
     facts = 0
-    for part in events.slices(reported):
+    for part in events.slices(addressed(db, reported)):
         with db.transaction(Gate.TAKING if part.takes else Gate.NONE) as session:
-            facts += events.store_and_apply(session, part.events, now=now)
+            applied = events.store_and_apply(session, part.events, now=now)
+        facts += applied.facts
+        if applied.undecided:
+            with db.transaction(Gate.TAKING) as session:
+                events.decide_again(session, applied.undecided, now=now)
     return facts
+
+
+def addressed(db: Database, reported: Sequence[VendorEvent]) -> list[VendorEvent]:
+    """Give the events with the hash of whom their deliveries are for, where they have none."""
+    with db.reading() as session:
+        rows = session.execute(
+            select(Delivery.id, Recipient.address_hash)
+            .join(Recipient, Recipient.id == Delivery.recipient_id)
+            .where(Delivery.id.in_({one.delivery_id for one in reported if one.delivery_id}))
+        )
+        hashes = {row.id: row.address_hash for row in rows}
+    return [
+        replace(one, address_hash=one.address_hash or hashes.get(one.delivery_id or 0))
+        for one in reported
+    ]
 
 
 def totals(db: Database) -> dict[str, int]:

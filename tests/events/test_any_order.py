@@ -42,6 +42,10 @@ _HAPPENINGS: tuple[tuple[Event, dict[str, Any]], ...] = (
 )
 
 
+_TAKEN = _HAPPENINGS.index((Event.DELIVERED, {}))
+_REFUSED = _HAPPENINGS.index((Event.BOUNCED, {"type": "blocked", "status": "4.2.2"}))
+
+
 def state(mailed: Mailed) -> dict[str, list[tuple[Any, ...]]]:
     """Give what is in force for these people, by their places, and the sums.
 
@@ -94,6 +98,15 @@ def happenings(draw: st.DrawFn) -> list[tuple[int, int, int, int]]:
     return draw(st.lists(one, min_size=1, max_size=24, unique=True))
 
 
+@st.composite
+def refusals(draw: st.DrawFn) -> list[tuple[int, int, int, int]]:
+    """Draw a mailbox that refuses and takes mail, each delivery more than once."""
+    one = st.tuples(
+        st.integers(0, 3), st.just(0), st.sampled_from((_TAKEN, _REFUSED)), st.integers(0, 9)
+    )
+    return draw(st.lists(one, min_size=4, max_size=16, unique=True))
+
+
 def as_event(mailed: Mailed, happened: tuple[int, int, int, int]) -> VendorEvent:
     campaign, who, what, day = happened
     kind, fields = _HAPPENINGS[what]
@@ -116,7 +129,24 @@ def copies(draw: Callable[..., list[int]], n: int) -> list[int]:
 def test_any_permutation_and_duplication_gives_the_same_state(
     mailed: Mailed, data: st.DataObject
 ) -> None:
-    happened = data.draw(happenings())
+    check_any_order(mailed, data, data.draw(happenings()))
+
+
+@settings(
+    max_examples=25,
+    deadline=timedelta(seconds=20),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.data())
+def test_refusals_around_deliveries_give_the_same_state_in_any_order(
+    mailed: Mailed, data: st.DataObject
+) -> None:
+    check_any_order(mailed, data, data.draw(refusals()))
+
+
+def check_any_order(
+    mailed: Mailed, data: st.DataObject, happened: list[tuple[int, int, int, int]]
+) -> None:
     once, again = mail(mailed.db), mail(mailed.db)
     later = NOW + timedelta(days=50)
     apply(mailed.db, *(as_event(once, one) for one in happened), now=later)

@@ -5,15 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from mailprefs import suppressions
+from mailprefs import events, suppressions
 from mailprefs.audit import CONSOLE
 from mailprefs.db.database import Gate
 from mailprefs.events import soft
 from mailprefs.policy import Scope, SuppressionReason
+from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.events import SoftBounce
 from mailprefs.vendor.message import Event, VendorEvent
 from tests.events.conftest import Mailed
-from tests.events.reported import apply, event
+from tests.events.reported import addressed, apply, event
 from tests.sending import NOW
 
 SOFT = {SuppressionReason.SOFT_BOUNCES}
@@ -71,6 +72,52 @@ def test_a_delivery_afterwards_takes_the_pause_away(mailed: Mailed) -> None:
 def test_a_delivery_that_is_told_late_sets_back_all_the_same(mailed: Mailed) -> None:
     apply(mailed.db, blocked(mailed, 0, 0), blocked(mailed, 1, 1), blocked(mailed, 2, 3))
     apply(mailed.db, event(mailed.sent[4][0], days=2))
+    assert mailed.reasons() == set()
+
+
+def test_a_delivery_that_was_earlier_than_first_told_leaves_three_days_after_it(
+    mailed: Mailed,
+) -> None:
+    apply(mailed.db, event(mailed.sent[0][0], days=8.5))
+    apply(mailed.db, blocked(mailed, 1, 6), blocked(mailed, 2, 7), blocked(mailed, 3, 8))
+    assert mailed.reasons() == set()
+    apply(mailed.db, event(mailed.sent[0][0], days=5))
+    assert mailed.reasons() == SOFT
+    apply(mailed.db, event(mailed.sent[4][0], days=4))
+    assert mailed.reasons() == SOFT, "an older delivery says nothing of what came after it"
+
+
+def test_a_request_that_broke_off_before_it_decided_is_made_up_for(mailed: Mailed) -> None:
+    apply(mailed.db, event(mailed.sent[0][0], days=8.5))
+    apply(mailed.db, blocked(mailed, 1, 6), blocked(mailed, 2, 7), blocked(mailed, 3, 8))
+    with mailed.db.transaction() as session:
+        earlier = addressed(mailed.db, [event(mailed.sent[0][0], days=5)])
+        (undecided,) = events.store_and_apply(session, earlier, now=NOW).undecided
+    assert mailed.reasons() == set()
+    assert undecided.recipient_id == mailed.people[0]
+    with mailed.db.transaction(Gate.TAKING) as session:
+        assert soft.refused_often(session) == [undecided]
+        soft.decide(session, undecided, now=NOW)
+        assert soft.refused_often(session) == []
+    assert mailed.reasons() == SOFT
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_first_refusal_of_a_delivery_counts_whichever_is_told_first(
+    mailed: Mailed, order: tuple[int, int]
+) -> None:
+    apply(mailed.db, blocked(mailed, 0, order[0]))
+    apply(mailed.db, blocked(mailed, 0, order[1]))
+    apply(mailed.db, blocked(mailed, 1, 1.1), blocked(mailed, 2, 2))
+    assert mailed.reasons() == SOFT
+
+
+def test_a_campaign_that_began_long_ago_still_delivers(mailed: Mailed) -> None:
+    with mailed.db.transaction() as session:
+        for campaign in session.query(Campaign):
+            campaign.first_hand_over_at = NOW - timedelta(days=90)
+    apply(mailed.db, blocked(mailed, 0, 0), blocked(mailed, 1, 1), event(mailed.sent[4][0], days=2))
+    apply(mailed.db, blocked(mailed, 2, 3))
     assert mailed.reasons() == set()
 
 

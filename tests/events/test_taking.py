@@ -19,7 +19,7 @@ from mailprefs.schema.events import MailboxFact, VendorEventRow
 from mailprefs.schema.people import Recipient, Subscription
 from mailprefs.vendor.message import Event
 from tests.events.conftest import Mailed
-from tests.events.reported import apply, event, totals
+from tests.events.reported import addressed, apply, event, totals
 from tests.factories import make_staff
 from tests.sending import NOW
 
@@ -207,7 +207,7 @@ def test_of_somebody_erased_only_the_count_is_left(mailed: Mailed) -> None:
 
 
 def test_taking_without_the_gate_is_refused(db: Database, mailed: Mailed) -> None:
-    bounced = event(mailed.sent[0][0], Event.BOUNCED, type="bounce")
+    (bounced,) = addressed(db, [event(mailed.sent[0][0], Event.BOUNCED, type="bounce")])
     with pytest.raises(RuntimeError), db.transaction() as session:
         events.store_and_apply(session, [bounced], now=NOW)
     assert mailed.suppressed() == []

@@ -14,6 +14,7 @@ from mailprefs.errors import BadInput, BadSetting, BadSignature
 from mailprefs.vendor.message import Event, VendorEvent
 from mailprefs.vendor.sendgrid import parse_events, verify_signature
 from mailprefs.vendor.webhooks import check_freshness
+from tests.factories import HASHER
 
 NOW = datetime(2027, 3, 1, 12, 0, tzinfo=UTC)
 OURS = ec.generate_private_key(ec.SECP256R1())
@@ -196,6 +197,20 @@ def test_nothing_personal_leaves_the_parser() -> None:
         shown = repr(parsed(**SECRETS, event=word)).lower()
         for part in ("secret", "example.net", "203.0.113", "unknown,", "mail.example.com"):
             assert part not in shown
+
+
+def test_whom_an_event_names_is_known_by_the_keyed_hash_and_by_nothing_else() -> None:
+    ours = HASHER.hash("person7@example.net")
+    for said in ("person7@example.net", "Person7@Example.net ", "PERSON7@EXAMPLE.NET"):
+        raw = json.dumps([event(email=said)]).encode()
+        (one,) = parse_events(raw, HASHER).events
+        assert one.address_hash == ours, said
+        assert ours.hex() not in repr(one)
+        assert repr(ours) not in repr(one)
+    for nobody in (None, 7, "", "no address", ["person7@example.net"]):
+        (one,) = parse_events(json.dumps([event(email=nobody)]).encode(), HASHER).events
+        assert one.address_hash is None
+    assert parsed().address_hash is None, "without a key nobody is known"
 
 
 def test_a_bounce_keeps_its_status_class_and_type() -> None:

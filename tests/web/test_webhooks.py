@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,7 +19,9 @@ from mailprefs import events
 from mailprefs.app import create_app
 from mailprefs.db.database import Database, Gate
 from mailprefs.errors import StoreUnavailable
-from mailprefs.schema.events import MailboxFact, VendorEventRow
+from mailprefs.schema.choices import Suppression
+from mailprefs.schema.deliveries import Delivery
+from mailprefs.schema.events import MailboxFact, SoftBounce, VendorEventRow
 from mailprefs.schema.opens import Open
 from mailprefs.vendor.webhooks import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from mailprefs.web.parts import Parts
@@ -249,6 +252,49 @@ def test_a_complaint_is_in_force_when_it_is_acknowledged(
 ) -> None:
     assert post(hooked, body_of(delivered(reader, clock, event="spamreport"))).status_code == 200
     assert subscribed(db, reader) == set()
+
+
+def test_a_signed_event_of_another_installation_is_acknowledged_and_changes_nobody(
+    hooked: FlaskClient,
+    post: Callable[..., TestResponse],
+    db: Database,
+    reader: Reader,
+    clock: Clock,
+) -> None:
+    before = subscribed(db, reader)
+    for word in ("spamreport", "unsubscribe", "bounce", "delivered"):
+        theirs = delivered(reader, clock, event=word, email="x@example.net", sg_event_id=word)
+        assert post(hooked, body_of(theirs)).status_code == 200
+    assert subscribed(db, reader) == before
+    with db.reading() as session:
+        assert session.query(MailboxFact).count() == 0
+        assert {one.delivery_id for one in session.query(VendorEventRow)} == {None}
+
+
+def test_a_delivery_told_late_may_hold_somebody_back_and_is_acknowledged(
+    hooked: FlaskClient,
+    post: Callable[..., TestResponse],
+    db: Database,
+    reader: Reader,
+    clock: Clock,
+) -> None:
+    with db.transaction() as session:
+        whom = session.get(Delivery, reader.delivery_id)
+        assert whom is not None
+        session.add_all(
+            SoftBounce(
+                delivery_id=(900 + day) << 32 | 1,
+                recipient_id=whom.recipient_id,
+                occurred_at=clock.now - timedelta(days=day),
+            )
+            for day in (1, 2, 3)
+        )
+    assert post(hooked, body_of(delivered(reader, clock))).status_code == 200
+    earlier = int((clock.now - timedelta(days=5)).timestamp())
+    copy = delivered(reader, clock, timestamp=earlier, sg_event_id="event-2")
+    assert post(hooked, body_of(copy)).status_code == 200
+    with db.reading() as session:
+        assert [one.reason.value for one in session.query(Suppression)] == ["soft_bounces"]
 
 
 def test_a_request_that_broke_off_is_asked_for_again_and_nothing_is_lost(
