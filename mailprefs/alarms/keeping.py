@@ -10,9 +10,11 @@ from sqlalchemy.orm import Session
 
 from mailprefs.alarms.conditions import Condition
 from mailprefs.alarms.kinds import AlarmKind
-from mailprefs.db import dialects
+from mailprefs.db import dialects, turns
 from mailprefs.schema.alarms import Alarm
 
+TURN: Final = "alarms"
+"""The turn of whoever looks for alarms of the sending."""
 SETTLED_AFTER: Final = timedelta(minutes=5)
 """So long an alarm has to be gone until that is told; what comes back before is the same alarm."""
 GONE_AFTER: Final = timedelta(hours=1)
@@ -39,6 +41,11 @@ class Changes(NamedTuple):
 
     raised: list[Alarm]
     cleared: list[Alarm]
+
+
+def last_look(session: Session) -> datetime | None:
+    """Give when somebody last looked for alarms of the sending; None if nobody ever did."""
+    return turns.last_turn(session, TURN)
 
 
 def keep_sending(session: Session, seen: Iterable[Condition], *, now: datetime) -> Changes:

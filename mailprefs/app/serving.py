@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from multiprocessing import util
 from typing import TYPE_CHECKING, Any, Final
@@ -84,9 +85,38 @@ def _hasten_when_told_again(server: Any) -> threading.Event:  # noqa: ANN401 - g
 def _load(*, sends: bool) -> "Flask":
     """Give the application in the process that works."""
     app = wsgi(sends=sends)
+    _let_handlers_hear_once()
     for server in _watching:
         _repeat_what_came_early(server)
     return app
+
+
+def _let_handlers_hear_once() -> None:
+    """Let this process's server hear one signal only: a second one within the first hangs it.
+
+    Its handler takes a lock that it then waits for itself, where both the group and its parent tell
+    it to end. What is to be hurried is told when its work ends (``_end``).
+    """
+    from granian import _signals
+
+    set_signals: Callable[..., None] = _signals.set_main_signals
+
+    def set_once(handler: Callable[..., None], reload: Callable[..., None] | None = None) -> None:
+        set_signals(hears_once(handler), reload)
+
+    _signals.set_main_signals = set_once
+
+
+def hears_once(handler: Callable[..., None]) -> Callable[..., None]:
+    """Give *handler* as one that does nothing from its second call on, also amid the first."""
+    heard: list[int] = []
+
+    def once(number: int, frame: object) -> None:
+        heard.append(number)
+        if len(heard) == 1:
+            handler(number, frame)
+
+    return once
 
 
 def _repeat_what_came_early(server: Any) -> None:  # noqa: ANN401 - granian has no types here

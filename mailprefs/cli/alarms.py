@@ -3,6 +3,7 @@
 import shutil
 import textwrap
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import click
@@ -14,8 +15,9 @@ from mailprefs.cli import console
 from mailprefs.schema.alarms import Alarm
 
 OPEN: Final = 3
-"""The exit status while an alarm is open; 1 and 2 say that nobody could look."""
+"""The exit status while an alarm is open; 1 and 2 say that nobody looks, or could."""
 _WIDEST: Final = 88
+_LOOKING: Final = timedelta(minutes=3)
 _KINDS: Final = {kind.value: kind for kind in AlarmKind}
 
 
@@ -24,22 +26,36 @@ _KINDS: Final = {kind.value: kind for kind in AlarmKind}
 def alarms(*, as_json: bool) -> int:
     """List what stands in the way of the sending, and what did lately.
 
-    Exits 0 if no alarm is open, 3 if one is; docs/runbook.md tells more of each.
+    Exits 0 if no alarm is open, 3 if one is, 1 if nobody looks for them at the moment, because
+    nothing runs; docs/runbook.md tells more of each.
     """
     parts = console.opened()
     with parts.db.reading() as session:
+        looked = keeping.last_look(session)
         now_open = keeping.open_now(session)
         cleared = keeping.cleared_lately(session, now=console.now())
+    is_looking = looked is not None and console.now() - looked < _LOOKING
     document: dict[str, Any] = {
+        "last_look": looked.isoformat() if looked else None,
         "open": [telling.document(one) for one in now_open],
         "cleared": [telling.document(one) for one in cleared],
     }
-    console.answer(document, as_json=as_json, show=lambda: _show(now_open, cleared))
-    return OPEN if now_open else 0
+    console.answer(document, as_json=as_json, show=lambda: _show(now_open, cleared, is_looking))
+    if not is_looking and not as_json:
+        _nobody_looks(looked)
+    if now_open:
+        return OPEN
+    return 0 if is_looking else 1
 
 
-def _show(now_open: Sequence[Alarm], cleared: Sequence[Alarm]) -> None:
-    if not now_open:
+def _nobody_looks(looked: datetime | None) -> None:
+    when = f"since {times.written(looked)}" if looked else "so far"
+    click.secho(f"Nobody has looked for alarms {when}: nothing runs.", bold=True)
+    click.echo("  Start the service: mailprefs run")
+
+
+def _show(now_open: Sequence[Alarm], cleared: Sequence[Alarm], is_looking: bool) -> None:  # noqa: FBT001 - said by its name
+    if not now_open and is_looking:
         click.echo("No alarm is open.")
     for alarm in now_open:
         _entry(alarm)

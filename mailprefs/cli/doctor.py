@@ -59,7 +59,7 @@ def _end(counts: dict[Level, int]) -> None:
         things = "thing is" if counts[Level.WRONG] == 1 else "things are"
         click.secho(f"{counts[Level.WRONG]} {things} wrong.", bold=True)
     elif counts[Level.WARNING]:
-        n = counts[Level.WARNING]
-        click.secho(f"Nothing is wrong; {n} {'warning' if n == 1 else 'warnings'}.", bold=True)
+        things = "thing needs" if counts[Level.WARNING] == 1 else "things need"
+        click.secho(f"{counts[Level.WARNING]} {things} a look; nothing is wrong.", bold=True)
     else:
         click.secho("All is well.", bold=True)

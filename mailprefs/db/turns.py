@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
@@ -20,3 +20,8 @@ def take_turn(session: Session, name: str, *, every: timedelta, now: datetime) -
         index_elements=["name"], set_={"taken_at": now}, where=is_free
     )
     return session.execute(mine.returning(Turn.name)).first() is not None
+
+
+def last_turn(session: Session, name: str) -> datetime | None:
+    """Give when somebody last took the turn of the work *name*; None if nobody ever did."""
+    return session.execute(select(Turn.taken_at).where(Turn.name == name)).scalar_one_or_none()

@@ -9,10 +9,10 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from mailprefs import machine
+from mailprefs import machine, times
 from mailprefs.db.database import Database
 from mailprefs.db.version import pending
-from mailprefs.deliveries import presence
+from mailprefs.deliveries import pace, presence
 from mailprefs.doctor.findings import Finding, ok, warning, wrong
 from mailprefs.errors import StoreUnavailable
 from mailprefs.machine import Disk, SpoolLevel
@@ -78,6 +78,16 @@ def of_workers(session: Session, now: datetime) -> Finding:
     said = "No process sends"
     said += f"; the last one was seen {machine.age(last, now)} ago." if last else " at the moment."
     return warning(area, said, "Start one: `mailprefs run`, or `mailprefs worker` on more hosts.")
+
+
+def of_sending(session: Session) -> Finding:
+    """Check that mail may go out at all."""
+    area, found = "Sending", pace.show(session)
+    if found.stopped_at is not None:
+        said = f"All sending is stopped since {times.written(found.stopped_at)}."
+        reason = f" {found.stopped_reason}" if found.stopped_reason else ""
+        return wrong(area, said + reason, "Mend that, then: mailprefs sending start")
+    return ok(area, "Nothing stops it.")
 
 
 def _written(db: Database, settings: Settings) -> Finding:

@@ -2,14 +2,20 @@
 
 import json
 import socket
-import ssl
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from mailprefs.doctor.findings import Finding, ok, warning, wrong
 from mailprefs.keys import installation_id
 from mailprefs.settings import Environment, Settings, is_loopback
-from mailprefs.vendor.connections import Connection, Endpoint, NotConnected, Reply, Unclear
+from mailprefs.vendor.connections import (
+    Connection,
+    Endpoint,
+    NotConnected,
+    Reply,
+    Unclear,
+    verified_tls,
+)
 
 AREA = "Base URL"
 _TIMEOUT = 5.0
@@ -52,7 +58,7 @@ def _of_address(url: str, settings: Settings, wanted: str) -> Finding:
 
 def _asked(url: str) -> Reply:
     parts = urlsplit(url)
-    tls = ssl.create_default_context() if parts.scheme == "https" else None
+    tls = verified_tls() if parts.scheme == "https" else None
     line = Connection(Endpoint(str(parts.hostname), parts.port, tls, _TIMEOUT, _TIMEOUT))
     try:
         return line.ask("GET", "/healthz", None, {"User-Agent": "mailprefs doctor"})

@@ -57,7 +57,7 @@ class Watch:
         """Look once: at this machine, and, if it is this process's turn, at the sending."""
         now = self.clock()
         with self.db.transaction() as session:
-            is_ours = take_turn(session, "alarms", every=_TURN, now=now)
+            is_ours = take_turn(session, keeping.TURN, every=_TURN, now=now)
         # Looking is reading: nobody who writes waits for it.
         with self.db.reading() as session:
             counted = facts.positions(session)

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
+from mailprefs.alarms import keeping
 from mailprefs.alarms.kinds import AlarmKind
 from mailprefs.sandbox.server import Sandbox
 from mailprefs.sandbox.settings import SandboxSettings
 from mailprefs.sandbox.wrongs import Wrong
-from mailprefs.schema.alarms import Alarm
+from mailprefs.schema.alarms import Alarm, Turn
 from mailprefs.schema.people import Sender
 from tests.cli.conftest import Shell
 from tests.factories import stored
@@ -28,9 +29,29 @@ def raised(shell: Shell, kind: str, sentence: str, **columns: object) -> None:
     db.close()
 
 
+def looked(shell: Shell, at: datetime) -> None:
+    db = shell.db
+    with db.transaction() as session:
+        stored(session, Turn(name=keeping.TURN, taken_at=at))
+    db.close()
+
+
 def test_no_alarm_is_said_and_exits_zero(shell: Shell) -> None:
+    at = datetime.now(UTC)
+    looked(shell, at)
     assert shell.do("alarms") == "No alarm is open."
-    assert shell.ask("alarms") == {"open": [], "cleared": []}
+    assert shell.ask("alarms") == {"last_look": at.isoformat(), "open": [], "cleared": []}
+
+
+def test_where_nobody_looks_no_alarm_is_no_good_news(shell: Shell) -> None:
+    answer = shell("alarms")
+    assert answer.status == 1
+    assert "No alarm is open" not in answer.out
+    assert "mailprefs run" in answer.out
+    looked(shell, datetime.now(UTC) - timedelta(minutes=4))
+    answer = shell("alarms")
+    assert answer.status == 1
+    assert "Nobody has looked for alarms since" in answer.out
 
 
 def test_an_open_alarm_is_told_with_what_to_do_and_exits_three(shell: Shell) -> None:
@@ -88,7 +109,7 @@ def test_the_doctor_exits_zero_with_warnings_only(shell: Shell, vendor: Sandbox)
     assert max(map(len, answer.out.splitlines())) <= 80
     assert "ok       Webhook         It is on, signed with our key" in answer.out
     assert "warning  Base URL        http://127.0.0.1:9 doesn't answer." in answer.out
-    assert "Nothing is wrong; " in answer.out
+    assert " a look; nothing is wrong." in answer.out
 
 
 def test_the_doctor_exits_one_if_something_is_wrong(shell: Shell, vendor: Sandbox) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import inspect, text
 from mailprefs import machine
 from mailprefs.db.database import Database
 from mailprefs.db.dialects import database_time
+from mailprefs.deliveries import pace
 from mailprefs.doctor import house, keys
 from mailprefs.doctor.examining import examine
 from mailprefs.doctor.findings import Finding, Level
@@ -193,3 +194,13 @@ def test_what_breaks_off_does_not_hold_up_the_rest(settings: Settings) -> None:
     assert found["Base URL"] is Level.WRONG
     assert found["Disk"] in Level
     assert "Spool" in found
+
+
+def test_a_stop_of_all_sending_is_wrong_and_says_why(db: Database) -> None:
+    with db.transaction() as session:
+        assert house.of_sending(session).level is Level.OK
+        pace.stop(session, "The vendor refuses our key.")
+        said = house.of_sending(session)
+    assert said.level is Level.WRONG
+    assert "The vendor refuses our key." in said.sentence
+    assert "mailprefs sending start" in said.todo

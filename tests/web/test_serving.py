@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from mailprefs.app import serve
+from mailprefs.app.serving import hears_once
 from mailprefs.db.database import Database
 from mailprefs.errors import BadSetting
 from mailprefs.schema.campaigns import Campaign
@@ -124,3 +125,17 @@ def test_a_port_that_somebody_has_is_not_shared() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(BadSetting, match=f"port {port} .*--port"):
             serve(host="127.0.0.1", port=port, worker=False)
+
+
+def test_a_second_signal_within_the_first_is_let_go() -> None:
+    """Told twice at once, by its group and by its parent, the server must not wait for itself."""
+    heard: list[int] = []
+
+    def handler(number: int, frame: object) -> None:
+        heard.append(number)
+        once(number, frame)
+
+    once = hears_once(handler)
+    once(signal.SIGTERM, None)
+    once(signal.SIGINT, None)
+    assert heard == [signal.SIGTERM]
