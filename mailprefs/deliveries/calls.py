@@ -53,9 +53,9 @@ class _Row(NamedTuple):
 def turn(session: Session, at: datetime) -> Wait | None:
     """Use the next turn to call up, if it has come; else ``Wait`` for it.
 
-    The row stays locked to the end of the transaction.
+    The caller has locked the pace (``lock``).
     """
-    row = _locked(session)
+    row = _read(session)
     rate = _learned(session, row) if row else None
     if row is None or rate is None or _grown(rate, row.refused_at, at) > _FORGOTTEN * rate:
         forget(session)
@@ -68,10 +68,15 @@ def turn(session: Session, at: datetime) -> Wait | None:
     return Wait((next_at - at).total_seconds())
 
 
+def lock(session: Session) -> None:
+    """Lock the pace to the end of the transaction; its own row stands behind the common one."""
+    session.execute(select(_PACE.c.id).with_for_update())
+
+
 def forget(session: Session) -> None:
     """Go as fast as we can again: nothing is known of what the vendor takes."""
-    session.execute(delete(_CALLS))
     session.execute(update(_PACE).values(next_turn_at=pace.BEGINNING))
+    session.execute(delete(_CALLS))
 
 
 def refused(session: Session, claimed_at: datetime) -> None:
@@ -79,7 +84,8 @@ def refused(session: Session, claimed_at: datetime) -> None:
 
     Refusals of calls that were claimed before the last one was known teach nothing new.
     """
-    row = _locked(session)
+    lock(session)
+    row = _read(session)
     if row is not None and claimed_at <= row.refused_at:
         return
     at = dialects.database_time(session)
@@ -136,6 +142,6 @@ def _grown(rate: float, refused_at: datetime, at: datetime) -> float:
     return rate * min(growth, 2 * _FORGOTTEN)
 
 
-def _locked(session: Session) -> _Row | None:
-    row = session.execute(_READ.with_for_update()).one_or_none()
+def _read(session: Session) -> _Row | None:
+    row = session.execute(_READ).one_or_none()
     return _Row(*row) if row else None

@@ -146,6 +146,8 @@ def give_back(session: Session, names: Collection[str], n: int, *, at: datetime)
     if not names:
         return
     table = _COUNTS.c
+    mine = select(table.name).where(table.name.in_(sorted(names))).order_by(table.name)
+    session.execute(mine.with_for_update())
     session.execute(
         update(_COUNTS)
         .where(table.name.in_(sorted(names)))

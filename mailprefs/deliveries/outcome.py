@@ -12,10 +12,16 @@ too_large               pending again, as two batches
 ======================  =======================================================================
 
 An answer may come after the lease was lost and the batch became unknown; it still counts. An event
-may come before the answer; it is proof, whatever the answer says.
+may come before the answer; it is proof, whatever the answer says. So is one of an earlier call of
+the same people: what isn't accepted goes back to pending only if they haven't got it before.
+
+An answer may even come after a person has taken the batch as sent. If it says for sure that nothing
+was accepted, and no earlier call may have been, then these people have nothing: the batch is
+pending again. A campaign that had finished by that decision is paused and says so, because somebody
+meant to write to nobody any more; of a cancelled one the batch is cancelled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -36,7 +42,7 @@ from sqlalchemy.orm import Session
 
 from mailprefs import audit
 from mailprefs.db import dialects
-from mailprefs.deliveries import breaker, calls, hold, limits, measure, pace, pick, proof
+from mailprefs.deliveries import breaker, calls, hold, limits, measure, pace, pick, proof, settle
 from mailprefs.deliveries.claim import Claim
 from mailprefs.deliveries.pick import Picked
 from mailprefs.policy import Failure
@@ -47,6 +53,11 @@ from mailprefs.vendor.message import Outcome, Verdict
 
 GIVEN_BACK: Final = "given_back"
 """The outcome of a hand-over whose request never began."""
+NOT_TAKEN: Final = (
+    "The vendor refused a call that was taken as sent, so its people have got nothing. Resume the "
+    "campaign to send it to them, or cancel it."
+)
+"""Why a campaign that had finished is paused."""
 _LONGEST_REASON: Final = 2_000
 _BATCHES: Final[Table] = Batch.metadata.tables[Batch.__tablename__]
 _CAMPAIGNS: Final[Table] = Campaign.metadata.tables[Campaign.__tablename__]
@@ -78,25 +89,27 @@ _SENT: Final = _settled(BatchState.SENT, *_UNDECIDED, BatchState.PENDING)
 def _ended(at: ColumnElement[datetime]) -> Update:
     """Give the statement that ends a hand-over which has no answer that is certain yet.
 
-    One that an event has proved stays accepted, and gets the rest of the answer.
+    One that an event has proved stays accepted, and gets the rest of the answer. An unclear answer
+    says something only where none had come, which is so after the worker was lost, too.
     """
-    outcome = _HAND_OVERS.c.outcome
-    accepted = Verdict.ACCEPTED.value
+    outcome, word = _HAND_OVERS.c.outcome, bindparam("word", type_=String)
+    accepted, unclear = Verdict.ACCEPTED.value, Verdict.UNCLEAR.value
     proved = and_(outcome == accepted, _HAND_OVERS.c.status.is_(None))
+    says_more = or_(word != unclear, _HAND_OVERS.c.reason == settle.LOST)
     return (
         update(_HAND_OVERS)
         .where(
             _HAND_OVERS.c.id == bindparam("hand_over"),
-            or_(outcome.is_(None), outcome == Verdict.UNCLEAR.value, proved),
+            or_(outcome.is_(None), and_(outcome == unclear, says_more), proved),
         )
         .values(
             ended_at=at,
-            outcome=case((outcome == accepted, accepted), else_=bindparam("word", type_=String)),
+            outcome=case((outcome == accepted, accepted), else_=word),
             status=bindparam("new_status"),
             message_id=bindparam("new_message_id"),
             reason=bindparam("new_reason"),
         )
-        .returning(_HAND_OVERS.c.decision)
+        .returning(_HAND_OVERS.c.decision, outcome)
     )
 
 
@@ -109,15 +122,15 @@ def record(session: Session, claim: Claim, outcome: Outcome) -> None:
     ended = _end_hand_over(session, claim, outcome.verdict.value, outcome)
     if ended is None:
         return
-    _tell_breaker(session, claim, outcome.verdict)
-    if outcome.verdict in {Verdict.ACCEPTED, Verdict.UNCLEAR}:
-        _may_be_accepted(session, claim, outcome.verdict)
-        if ended.decision is not None and outcome.verdict is Verdict.ACCEPTED:
-            proof.make_sent(session, claim.held.campaign_id, claim.held.hand_over_id)
-        return
+    _tell_breaker(session, claim, Verdict.ACCEPTED if ended.is_accepted else outcome.verdict)
     _slow_down(session, claim, outcome)
+    if ended.is_accepted and outcome.verdict is not Verdict.ACCEPTED:
+        return  # An event was faster, and has made the batch sent.
+    if outcome.verdict in {Verdict.ACCEPTED, Verdict.UNCLEAR}:
+        _may_be_accepted(session, claim, ended)
+        return
     failed = _failed(claim, outcome)
-    left = _back_to_pending(session, claim, failed)
+    left = _back_to_pending(session, claim, ended, failed)
     if left is None or failed or outcome.verdict not in _REFUSING:
         return
     if outcome.verdict is Verdict.TOO_LARGE and left.open > 1:
@@ -129,15 +142,20 @@ def record(session: Session, claim: Claim, outcome: Outcome) -> None:
 def give_back(session: Session, claim: Claim, reason: str) -> None:
     """Make a batch pending again whose request never began."""
     began = Outcome(verdict=Verdict.NOT_CONNECTED, reason=reason)
-    if _end_hand_over(session, claim, GIVEN_BACK, began) is not None:
+    ended = _end_hand_over(session, claim, GIVEN_BACK, began)
+    if ended is not None and not ended.is_accepted:
         _tell_breaker(session, claim, began.verdict)
-        _back_to_pending(session, claim, {})
+        _back_to_pending(session, claim, ended, {})
 
 
 class _Ended(NamedTuple):
-    """A hand-over that has its answer now, and what was decided while it had none."""
+    """A hand-over that has its answer now, and what was decided while it had none.
+
+    *is_accepted*: by this answer, or because an event has proved it.
+    """
 
     decision: Decision | None
+    is_accepted: bool
 
 
 def _end_hand_over(session: Session, claim: Claim, word: str, outcome: Outcome) -> _Ended | None:
@@ -155,7 +173,7 @@ def _end_hand_over(session: Session, claim: Claim, word: str, outcome: Outcome) 
     else:
         query = _END_POSTGRESQL
     row = session.connection().execute(query, values).one_or_none()
-    return _Ended(row.decision) if row is not None else None
+    return _Ended(row.decision, row.outcome == Verdict.ACCEPTED.value) if row else None
 
 
 def _tell_breaker(session: Session, claim: Claim, verdict: Verdict) -> None:
@@ -169,21 +187,27 @@ def _tell_breaker(session: Session, claim: Claim, verdict: Verdict) -> None:
         breaker.undecided(session, hand_over_id, first_after=first_after)
 
 
-def _may_be_accepted(session: Session, claim: Claim, verdict: Verdict) -> None:
+def _may_be_accepted(session: Session, claim: Claim, ended: _Ended) -> None:
     """Make the batch sent, or unknown where the vendor's answer was not to be had."""
-    is_accepted = verdict is Verdict.ACCEPTED
-    is_sent = is_accepted or proof.is_accepted(session, claim.picked.after_id)
-    held = {"batch": claim.held.batch_id, "hand_over": claim.held.hand_over_id}
-    session.connection().execute(_SENT if is_sent else _UNKNOWN, held)
+    held, after_id = claim.held, claim.picked.after_id
+    if ended.is_accepted and ended.decision is not None:
+        proof.make_sent(session, held.campaign_id, held.hand_over_id)
+        return
+    is_sent = ended.is_accepted
+    if not is_sent and after_id is not None:
+        proof.lock(session, held.campaign_id)
+        is_sent = proof.earlier(session, after_id).accepted is not None
     if claim.picked.is_first:
-        proof.stamp_first(session, claim.held.campaign_id, claim.held.claimed_at)
-    if is_accepted and claim.waits:
-        pace.went_well(session)
+        proof.stamp_first(session, held.campaign_id, held.claimed_at)
+    found = {"batch": held.batch_id, "hand_over": held.hand_over_id}
+    session.connection().execute(_SENT if is_sent else _UNKNOWN, found)
 
 
 def _slow_down(session: Session, claim: Claim, outcome: Outcome) -> None:
-    """Make all workers wait or stop, where that is what the answer means."""
-    if outcome.verdict in {Verdict.LATER, Verdict.NOT_CONNECTED}:
+    """Make all workers wait or stop, or wait no longer, where that is what the answer means."""
+    if outcome.verdict is Verdict.ACCEPTED and claim.waits:
+        pace.went_well(session)
+    elif outcome.verdict in {Verdict.LATER, Verdict.NOT_CONNECTED}:
         pace.wait_for_all(session, seconds=outcome.retry_after, waits=claim.waits)
         if outcome.verdict is Verdict.LATER:
             calls.refused(session, claim.held.claimed_at)
@@ -210,49 +234,83 @@ def _failed(claim: Claim, outcome: Outcome) -> dict[int, Failure]:
 
 
 def _back_to_pending(
-    session: Session, claim: Claim, failed: Mapping[int, Failure]
+    session: Session, claim: Claim, ended: _Ended, failed: Mapping[int, Failure]
 ) -> Picked | None:
     """Make the batch pending again but for who *failed*; give it if anything is left to do."""
     held = claim.held
-    # Locked against a cancel, which would miss a batch that becomes pending beside it.
-    campaign_state = session.execute(
-        select(_CAMPAIGNS.c.state).where(_CAMPAIGNS.c.id == held.campaign_id).with_for_update()
-    ).scalar_one()
-    own = session.execute(
-        select(_BATCHES.c.own)
-        .where(_BATCHES.c.id == held.batch_id, _BATCHES.c.hand_over_id == held.hand_over_id)
-        .where(_BATCHES.c.state.in_(_UNDECIDED))
-        .with_for_update()
-    ).scalar_one_or_none()
+    limits.give_back(session, claim.counted, len(claim.people), at=held.claimed_at)
+    campaign_state = proof.lock(session, held.campaign_id)
+    before = proof.earlier(session, claim.picked.after_id)
+    own = _own_of(session, claim, _taken_as_sent(ended, before))
     if own is None:
         return None
+    if before.accepted is not None:
+        _leave(session, claim, state=BatchState.SENT, hand_over_id=before.accepted)
+        return None
     own += hold.fail(session, failed)
-    limits.give_back(session, claim.counted, len(claim.people), at=held.claimed_at)
-    if claim.picked.is_measurable:
+    # Measured rows of an earlier call that may have arrived are that call's, too.
+    if claim.picked.is_measurable and not before.may_be_accepted:
         measure.take_back(session, held.campaign_id, (held.first_id, held.last_id))
     state = BatchState.PENDING if own < claim.picked.n else BatchState.SENT
     if campaign_state is CampaignState.CANCELLED and state is BatchState.PENDING:
         state = BatchState.CANCELLED
+    _leave(session, claim, state=state, own=own)
+    if state is not BatchState.PENDING:
+        return None
+    if campaign_state is CampaignState.FINISHED:
+        pause(session, held.campaign_id, NOT_TAKEN, of=(CampaignState.FINISHED,))
+    return claim.picked._replace(own=own)
+
+
+def _taken_as_sent(ended: _Ended, before: proof.Earlier) -> tuple[BatchState, ...]:
+    """Give the state of a batch that was taken as sent by a decision which is void now."""
+    is_void = ended.decision is Decision.ACCEPTED and not before.may_be_accepted
+    return (BatchState.SENT,) if is_void else ()
+
+
+def _own_of(session: Session, claim: Claim, also: tuple[BatchState, ...]) -> int | None:
+    """Lock the claim's batch, if it is still its own; give how many have a state of their own."""
+    return session.execute(
+        select(_BATCHES.c.own)
+        .where(_BATCHES.c.id == claim.held.batch_id)
+        .where(_BATCHES.c.hand_over_id == claim.held.hand_over_id)
+        .where(_BATCHES.c.state.in_([*_UNDECIDED, *also]))
+        .with_for_update()
+    ).scalar_one_or_none()
+
+
+def _leave(session: Session, claim: Claim, **values: object) -> None:
+    """Change the claim's batch, which is nobody's from now on."""
     session.execute(
         update(_BATCHES)
-        .where(_BATCHES.c.id == held.batch_id)
-        .values(state=state, own=own, owner=None, lease_until=None)
+        .where(_BATCHES.c.id == claim.held.batch_id)
+        .values(owner=None, lease_until=None, **values)
     )
-    return claim.picked._replace(own=own) if state is BatchState.PENDING else None
 
 
-def pause(session: Session, campaign_id: int, reason: str) -> None:
-    """Pause a running campaign because of something that a person has to mend."""
+def pause(
+    session: Session,
+    campaign_id: int,
+    reason: str,
+    *,
+    of: Collection[CampaignState] = (CampaignState.SENDING, CampaignState.FREEZING),
+) -> None:
+    """Pause a campaign, in one of the states *of*, for something that a person has to mend.
+
+    One that had finished goes on like one that was being sent, once it is resumed.
+    """
+    was, finished = _CAMPAIGNS.c.state, CampaignState.FINISHED
     paused = dialects.changed(
         session,
         update(_CAMPAIGNS)
         .where(
             _CAMPAIGNS.c.id == campaign_id,
-            _CAMPAIGNS.c.state.in_([CampaignState.SENDING, CampaignState.FREEZING]),
+            was.in_(of),
         )
         .values(
             state=CampaignState.PAUSED,
-            paused_from=_CAMPAIGNS.c.state,
+            paused_from=case((was == finished, CampaignState.SENDING.value), else_=was),
+            finished_at=None,
             paused_reason=reason[:_LONGEST_REASON],
         ),
     )

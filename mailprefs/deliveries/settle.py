@@ -2,9 +2,21 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, and_, case, exists, func, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Table,
+    and_,
+    case,
+    exists,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
@@ -28,38 +40,41 @@ def any_lost(session: Session) -> bool:
 def sweep(session: Session) -> list[int]:
     """Make batches unknown whose lease has run out; give their ids.
 
-    Their request may have been accepted, so none is sent again by itself. Hand-overs are locked
-    before their batches, here as wherever both change.
+    Their request may have been accepted, so none is sent again by itself.
     """
-    lost = session.execute(
-        select(_BATCHES.c.id, _BATCHES.c.hand_over_id)
-        .where(_is_lost(session))
-        .order_by(_BATCHES.c.hand_over_id)
+    held_by = session.scalars(
+        select(_BATCHES.c.hand_over_id).where(_is_lost(session)).order_by(_BATCHES.c.hand_over_id)
     ).all()
-    return sorted(batch_id for batch_id, held_by in lost if _lose(session, batch_id, held_by))
+    ended = [_end(session, hand_over_id) for hand_over_id in held_by if hand_over_id is not None]
+    lost = [row for row in ended if row is not None]
+    for row in sorted(lost, key=lambda one: one.campaign_id):
+        _lose(session, row)
+    return sorted(row.batch_id for row in lost)
 
 
-def _lose(session: Session, batch_id: int, hand_over_id: int) -> bool:
-    """Make one batch unknown, unless its answer has come meanwhile."""
-    row = session.execute(
+def _end(session: Session, hand_over_id: int) -> Row[Any] | None:
+    """End a hand-over as unclear; None if its answer has come meanwhile."""
+    return session.execute(
         update(_HAND_OVERS)
         .where(_HAND_OVERS.c.id == hand_over_id, _HAND_OVERS.c.outcome.is_(None))
         .values(ended_at=dialects.clock(session), outcome=Verdict.UNCLEAR.value, reason=LOST)
-        .returning(_HAND_OVERS.c.campaign_id, _HAND_OVERS.c.claimed_at, _HAND_OVERS.c.after_id)
+        .returning(*_HAND_OVERS.c["id", "batch_id", "campaign_id", "claimed_at", "after_id"])
     ).one_or_none()
-    if row is None:
-        return False
-    is_sent = proof.is_accepted(session, row.after_id)
+
+
+def _lose(session: Session, row: Row[Any]) -> None:
+    """Make the batch of a lost hand-over unknown; sent, if its people have it from an earlier."""
+    proof.lock(session, row.campaign_id)
+    proof.stamp_first(session, row.campaign_id, row.claimed_at)
+    is_sent = proof.earlier(session, row.after_id).accepted is not None
     session.execute(
         update(_BATCHES)
-        .where(_BATCHES.c.id == batch_id, _BATCHES.c.hand_over_id == hand_over_id)
+        .where(_BATCHES.c.id == row.batch_id, _BATCHES.c.hand_over_id == row.id)
         .where(_BATCHES.c.state == BatchState.SENDING)
         .values(
             state=BatchState.SENT if is_sent else BatchState.UNKNOWN, owner=None, lease_until=None
         )
     )
-    proof.stamp_first(session, row.campaign_id, row.claimed_at)
-    return True
 
 
 def proved(session: Session, hand_over_ids: Collection[int], *, now: datetime) -> None:
@@ -89,7 +104,7 @@ def proved(session: Session, hand_over_ids: Collection[int], *, now: datetime) -
             ended_at=func.coalesce(_HAND_OVERS.c.ended_at, dialects.clock(session)),
         )
     )
-    for row in unheard:
+    for row in sorted(unheard, key=lambda one: one.campaign_id):
         if row.outcome != Verdict.ACCEPTED.value:
             proof.make_sent(session, row.campaign_id, row.id)
 
@@ -104,10 +119,17 @@ def end_campaigns(session: Session, *, now: datetime) -> dict[int, CampaignState
 
     *Finished* when nothing is pending, sending or unknown; *held* when only unknown is left;
     *sending* again when a person had unknown ones sent again. An empty claim alone decides nothing.
+    One that somebody else has locked is passed over, until the next look: this waits for nobody.
     """
+    free = session.scalars(
+        select(_CAMPAIGNS.c.id)
+        .where(_has_ended())
+        .order_by(_CAMPAIGNS.c.id)
+        .with_for_update(skip_locked=True, key_share=True)
+    ).all()
     changed = session.execute(
         update(_CAMPAIGNS)
-        .where(_has_ended())
+        .where(_CAMPAIGNS.c.id.in_(free), _has_ended())
         .values(
             state=case(
                 (_has(BatchState.PENDING, BatchState.SENDING), CampaignState.SENDING.value),

@@ -1,7 +1,8 @@
 """Everything that a claim obeys before it looks for a batch, asked in one place and one order.
 
 The stop and the common wait, the breaker, the limits, and last the pace of calls, because asking
-for that one uses it up. While all is well and nothing is limited, that is one statement.
+for that one uses it up; it is locked before the limits, as the package's order of locks says. While
+all is well and nothing is limited, that is one statement.
 """
 
 from dataclasses import dataclass
@@ -63,6 +64,8 @@ def ask(session: Session, limited: Limits, *, batch_size: int) -> Go | Wait:
     probe = breaker.room(session, turn.at) if turn.unclear else None
     if isinstance(probe, Wait):
         return probe
+    if turn.is_paced:
+        calls.lock(session)
     room = limits.room(session, limited, at=turn.at, batch_size=batch_size)
     if isinstance(room, Wait):
         return room

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, aliased
 from mailprefs import audit, staff
 from mailprefs.audit import Actor
 from mailprefs.db import dialects
-from mailprefs.deliveries import settle
+from mailprefs.deliveries import proof, settle
 from mailprefs.errors import Conflict, NotFound
 from mailprefs.policy import MessageClass, Role
 from mailprefs.schema.campaigns import Campaign, CampaignState
@@ -179,6 +179,8 @@ def go_again(session: Session, *, settle_time: float) -> dict[int, int]:
         found.setdefault(row.campaign_id, []).append(row.hand_over_id)
     people: dict[int, int] = {}
     at = dialects.database_time(session)
+    # All of them before the first campaign, as the package's order of locks says.
+    _lock_unclear(session, [one for some in found.values() for one in some])
     for campaign_id in sorted(found):
         done = _settle(session, campaign_id, found[campaign_id], Decision.AGAIN)
         if done.batches:
@@ -240,16 +242,8 @@ def _settle(
     The campaign is locked against a cancel, which would miss a batch that becomes pending beside
     it; of a cancelled one nothing is sent again.
     """
-    is_unclear = _HAND_OVERS.c.outcome == Verdict.UNCLEAR.value
-    unclear = session.scalars(
-        select(_HAND_OVERS.c.id)
-        .where(dialects.among(session, _HAND_OVERS.c.id, hand_over_ids), is_unclear)
-        .order_by(_HAND_OVERS.c.id)
-        .with_for_update()
-    ).all()
-    state = session.scalar(
-        select(_CAMPAIGNS.c.state).where(_CAMPAIGNS.c.id == campaign_id).with_for_update()
-    )
+    unclear = _lock_unclear(session, hand_over_ids)
+    state = proof.lock(session, campaign_id)
     if state is CampaignState.CANCELLED and decision is not Decision.ACCEPTED:
         return Decided(0, 0)
     again = {"state": BatchState.PENDING, "after_id": _BATCHES.c.hand_over_id}
@@ -266,6 +260,17 @@ def _settle(
         .values(decision=decision, decided_at=dialects.clock(session))
     )
     return Decided(len(left), sum(left))
+
+
+def _lock_unclear(session: Session, hand_over_ids: Sequence[int]) -> Sequence[int]:
+    """Lock those hand-overs of some that still are unclear; give their ids."""
+    return session.scalars(
+        select(_HAND_OVERS.c.id)
+        .where(dialects.among(session, _HAND_OVERS.c.id, hand_over_ids))
+        .where(_HAND_OVERS.c.outcome == Verdict.UNCLEAR.value)
+        .order_by(_HAND_OVERS.c.id)
+        .with_for_update()
+    ).all()
 
 
 def _unsettled(session: Session, settle_time: float) -> Select[Any]:

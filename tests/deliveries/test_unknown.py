@@ -7,9 +7,10 @@ from sqlalchemy import select, update
 
 from mailprefs import audit
 from mailprefs.audit import Actor
+from mailprefs.campaigns import states
 from mailprefs.db import dialects
 from mailprefs.db.database import Database, Gate
-from mailprefs.deliveries import settle, single, unknown
+from mailprefs.deliveries import calls, outcome, pace, settle, single, unknown
 from mailprefs.deliveries.cancel import cancel_pending
 from mailprefs.deliveries.claim import Claim
 from mailprefs.deliveries.unknown import Copies, Decided, Waiting
@@ -17,6 +18,7 @@ from mailprefs.errors import Conflict, NotAllowed, NotFound
 from mailprefs.policy import MessageClass, Role
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.deliveries import Batch, BatchState, Decision, HandOver
+from mailprefs.schema.opens import Measured
 from mailprefs.schema.people import Subscription
 from mailprefs.vendor.message import Outcome, Verdict
 from tests.factories import make_policy, make_recipient, make_staff, make_topic
@@ -471,3 +473,163 @@ def test_a_single_message_goes_once_more_too(db: Database, sender: Actor) -> Non
     again = take_one(db)
     assert isinstance(again, Claim)
     assert [one.delivery_id for one in again.people] == [one.delivery_id for one in first.people]
+
+
+# Answers that come late, beside what was decided or proved meanwhile
+
+REFUSALS = [Verdict.LATER, Verdict.NOT_CONNECTED, Verdict.REFUSED_ADDRESS, Verdict.TOO_LARGE]
+
+
+def refuse(db: Database, taken: Claim, verdict: Verdict | None) -> None:
+    """Let the vendor refuse a call; None: it never began."""
+    with db.transaction() as session:
+        if verdict is None:
+            outcome.give_back(session, taken, "It began too late.")
+            return
+        refused = Outcome(verdict=verdict, refused=(0,), reason="Refused.")
+        outcome.record(session, taken, refused)
+    with db.transaction() as session:
+        pace.start(session)
+        calls.forget(session)
+
+
+def lose(db: Database) -> Claim:
+    """Claim a batch, and lose its worker."""
+    taken = take_one(db)
+    with db.transaction() as session:
+        session.execute(
+            update(Batch)
+            .where(Batch.state == BatchState.SENDING)
+            .values(lease_until=NOW - timedelta(days=365))
+        )
+    with db.transaction() as session:
+        assert settle.sweep(session) == [taken.held.batch_id]
+    return taken
+
+
+def accept(db: Database, campaign_id: int, sender: Actor) -> Decided:
+    with db.transaction() as session:
+        return unknown.accept(session, campaign_id, sender, now=NOW)
+
+
+@pytest.mark.parametrize("verdict", [*REFUSALS, None])
+def test_who_was_proved_to_have_it_gets_no_third_call_when_the_second_is_refused(
+    db: Database, campaign_id: int, sender: Actor, verdict: Verdict | None
+) -> None:
+    resend(db, campaign_id, sender)
+    second = take_one(db)
+    hear(db, 1)
+    refuse(db, second, verdict)
+    found = count(db, campaign_id)
+    assert (found.sent, found.failed, found.pending) == (7, {}, 0)
+    assert take(db) is None
+    check_measured(db)
+    with db.reading() as session:
+        assert session.get_one(Batch, second.held.batch_id).hand_over_id == 1
+
+
+def test_opens_of_a_call_that_may_have_arrived_are_told_apart_though_a_second_was_refused(
+    db: Database, sender: Actor
+) -> None:
+    with db.transaction() as session:
+        make_policy(session)
+        topic = make_topic(session)
+        make_people(session, topic, 3, region="US")
+        campaign_id = make_due(session, topic)
+    freeze_all(db)
+
+    def measured() -> int:
+        with db.reading() as session:
+            return len(session.scalars(select(Measured.delivery_id)).all())
+
+    answer(db, take_one(db), UNCLEAR)
+    assert measured() == 3
+    resend(db, campaign_id, sender)
+    refuse(db, take_one(db), Verdict.NOT_CONNECTED)
+    assert measured() == 3
+    hear(db, 1)
+    assert (count(db, campaign_id).sent, measured()) == (3, 3)
+    check_measured(db)
+
+
+def test_a_call_whose_earlier_one_was_refused_late_takes_its_measuring_back(
+    db: Database, sender: Actor
+) -> None:
+    with db.transaction() as session:
+        make_policy(session)
+        topic = make_topic(session)
+        make_people(session, topic, 3, region="US")
+        campaign_id = make_due(session, topic)
+    freeze_all(db)
+    first = lose(db)
+    resend(db, campaign_id, sender)
+    second = take_one(db)
+    refuse(db, first, Verdict.NOT_CONNECTED)
+    refuse(db, second, Verdict.NOT_CONNECTED)
+    with db.reading() as session:
+        assert session.scalars(select(Measured.delivery_id)).all() == []
+    check_measured(db)
+
+
+@pytest.mark.parametrize("verdict", [*REFUSALS, None])
+def test_who_was_taken_as_sent_and_certainly_has_nothing_is_pending_again(
+    db: Database, sender: Actor, verdict: Verdict | None
+) -> None:
+    """The campaign had finished by the decision: it is paused, and a person decides again."""
+    campaign_id = make_newsletter(db, 3)
+    lost = lose(db)
+    assert accept(db, campaign_id, sender) == Decided(1, 3)
+    assert state_of(db, campaign_id) is CampaignState.FINISHED
+    refuse(db, lost, verdict)
+    failed = int(verdict is Verdict.REFUSED_ADDRESS)
+    found = count(db, campaign_id)
+    assert (found.sent, found.pending, sum(found.failed.values())) == (0, 3 - failed, failed)
+    with db.reading() as session:
+        campaign = session.get_one(Campaign, campaign_id)
+    assert (campaign.state, campaign.finished_at) == (CampaignState.PAUSED, None)
+    assert (campaign.paused_from, campaign.paused_reason) == (
+        CampaignState.SENDING,
+        outcome.NOT_TAKEN,
+    )
+    assert noted(db, campaign_id)[-1] == "campaign.paused"
+    with db.transaction() as session:
+        settle.end_campaigns(session, now=NOW)
+    assert state_of(db, campaign_id) is CampaignState.PAUSED
+    with db.transaction(Gate.TAKING) as session:
+        states.resume(session, campaign_id, sender, now=NOW)
+    send_all(db)
+    assert count(db, campaign_id).sent == 3 - failed
+    assert state_of(db, campaign_id) is CampaignState.FINISHED
+
+
+def test_of_a_campaign_that_goes_on_it_goes_on_with_them(db: Database, sender: Actor) -> None:
+    campaign_id = make_newsletter(db)
+    lost = lose(db)
+    accept(db, campaign_id, sender)
+    refuse(db, lost, Verdict.NOT_CONNECTED)
+    assert count(db, campaign_id).pending == 7
+    assert state_of(db, campaign_id) is CampaignState.SENDING
+
+
+def test_of_a_stopped_campaign_they_stay_without_it(db: Database, sender: Actor) -> None:
+    campaign_id = make_newsletter(db)
+    lost = lose(db)
+    accept(db, campaign_id, sender)
+    with db.transaction(Gate.TAKING) as session:
+        states.cancel(session, campaign_id, sender, now=NOW)
+    refuse(db, lost, Verdict.NOT_CONNECTED)
+    found = count(db, campaign_id)
+    assert (found.sent, found.skipped) == (0, {"cancelled": 7})
+
+
+def test_what_may_have_come_by_an_earlier_call_stays_taken_as_sent(
+    db: Database, sender: Actor
+) -> None:
+    campaign_id = make_newsletter(db, 3)
+    answer(db, take_one(db), UNCLEAR)
+    resend(db, campaign_id, sender)
+    second = lose(db)
+    accept(db, campaign_id, sender)
+    refuse(db, second, Verdict.NOT_CONNECTED)
+    assert count(db, campaign_id).sent == 3
+    assert state_of(db, campaign_id) is CampaignState.FINISHED
