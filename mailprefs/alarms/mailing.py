@@ -1,8 +1,10 @@
 """Tell the operator by mail: one single administrative message for all that is new, now and then.
 
-It goes the way of every single message, through the ledger, so only while sending works; what came
-and went meanwhile is told afterwards. The operator's address is no reader's: unless its owner is on
-file anyway, it is kept as an unconfirmed one, which gets these messages and nothing else.
+It goes the way of every single message, through the ledger, so not while sending is stopped; what
+came and went meanwhile is told afterwards. While the vendor answers nothing clear it is queued all
+the same: where nothing else waits, this mail is what finds out whether calls are answered again.
+The operator's address is no reader's: unless its owner is on file anyway, it is kept as an
+unconfirmed one, which gets these messages and nothing else.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,12 +36,12 @@ _LONGEST_LINE: Final = 220
 def queue(session: Session, hasher: AddressHasher, to: str, *, base_url: str, now: datetime) -> int:
     """Queue one message to each operator about all alarms not mailed yet; give how many.
 
-    *to* is MAILPREFS_ALARM_MAIL; without it, staff who are admins. Nothing while sending stands
-    still, nor within 15 minutes of the last one.
+    *to* is MAILPREFS_ALARM_MAIL; without it, staff who are admins. Nothing while sending is
+    stopped, nor within 15 minutes of the last one.
 
     :raises Conflict: while there is no administrative topic or no privacy policy.
     """
-    if not _sending_works(session):
+    if _is_stopped(session):
         return 0
     news = keeping.waiting(session, Channel.MAIL, now=now)
     addresses = _operators(session, to)
@@ -55,9 +57,8 @@ def queue(session: Session, hasher: AddressHasher, to: str, *, base_url: str, no
     return len(addresses)
 
 
-def _sending_works(session: Session) -> bool:
-    row = session.execute(select(VendorPace.stopped_at, VendorPace.opened_at)).one_or_none()
-    return row is None or (row.stopped_at is None and row.opened_at is None)
+def _is_stopped(session: Session) -> bool:
+    return session.scalar(select(VendorPace.stopped_at)) is not None
 
 
 def _operators(session: Session, to: str) -> list[str]:

@@ -37,7 +37,7 @@ def sending_group() -> None:
 @sending_group.command("show")
 @console.type_json
 def show_pace(*, as_json: bool) -> None:
-    """Say whether mail may go out at the moment, and if not, why; and what the limits leave."""
+    """Say whether mail may go out now, and if not, why."""
     parts = console.opened()
     with parts.db.reading() as session:
         found = _standing(session, parts.settings.limits)

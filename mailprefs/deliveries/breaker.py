@@ -49,7 +49,8 @@ class Breaker(NamedTuple):
 
     *unclear* answers came in a row; *open_since* is None while it is closed. No probe begins before
     *next_probe* (None: at once); where *is_probing* tells that one is under way, that is the time
-    at which it is given up. *probes* were made since the breaker opened.
+    at which it is given up. *probes* were made since the breaker opened. *is_due* tells that an
+    open one lets the next claim through as a probe, if only there is something to claim.
     """
 
     open_since: datetime | None
@@ -57,6 +58,7 @@ class Breaker(NamedTuple):
     next_probe: datetime | None
     is_probing: bool
     probes: int
+    is_due: bool = False
 
     @property
     def sentence(self) -> str | None:
@@ -64,7 +66,9 @@ class Breaker(NamedTuple):
         if self.open_since is None:
             return None
         then = "one of these calls is under way"
-        if not self.is_probing and self.next_probe is not None:
+        if self.is_due:
+            then = "the next message tries it"
+        elif not self.is_probing and self.next_probe is not None:
             then = f"the next try is at {times.written(self.next_probe, seconds=True)}"
         return (
             f"The vendor has answered nothing clear since {times.written(self.open_since)} "
@@ -85,8 +89,17 @@ def show(session: Session) -> Breaker:
     """Tell how the breaker stands."""
     row = session.execute(select(*_COLUMNS)).one_or_none()
     known = _Row(*row) if row else _Row(0, None, None, None, 0)
+    is_due = known.opened_at is not None and known.probe_at is None
+    if known.opened_at is not None and known.probe_at is not None:
+        # So, too, where a probe is past its lease: its worker is lost, and it is given up.
+        is_due = known.probe_at <= dialects.database_time(session)
     return Breaker(
-        known.opened_at, known.unclear, known.probe_at, known.probing_id is not None, known.probes
+        known.opened_at,
+        known.unclear,
+        known.probe_at,
+        known.probing_id is not None,
+        known.probes,
+        is_due,
     )
 
 

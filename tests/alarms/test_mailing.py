@@ -4,22 +4,23 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from mailprefs import audience
 from mailprefs.db.database import Database
-from mailprefs.deliveries import pace
+from mailprefs.deliveries import breaker, pace
 from mailprefs.jobs.dispatch import Office, Worker
 from mailprefs.links import Links
 from mailprefs.policy import AddressOrigin, MessageClass, Role
 from mailprefs.sandbox.records import Message
 from mailprefs.sandbox.server import Sandbox
-from mailprefs.schema.deliveries import Delivery
+from mailprefs.schema.deliveries import Delivery, VendorPace
 from mailprefs.schema.people import Recipient
 from mailprefs.settings import Settings
 from mailprefs.vendor.sendgrid import SendGrid
 from tests.alarms.conftest import Guard, filling
 from tests.factories import make_policy, make_recipient, make_staff, make_topic
+from tests.sending import NOW, answer, take_one
 
 OPERATOR = "ops@example.com"
 MINUTE = timedelta(minutes=1)
@@ -126,6 +127,24 @@ def test_nothing_is_queued_while_all_sending_is_stopped(
     operated.look(after=6 * MINUTE)
     (mail,) = carried(db, settings)
     assert "All sending is stopped: No credits. (over since" in mail.text
+
+
+def test_after_an_outage_at_the_end_of_everything_the_mail_itself_is_the_next_try(
+    db: Database, operated: Guard
+) -> None:
+    """Nothing else is left to send, so nothing else would ever find out that calls are answered."""
+    long_ago = NOW - timedelta(days=365)
+    with db.transaction() as session:
+        pace.start(session)
+        session.execute(update(VendorPace).values(unclear=3, opened_at=long_ago, probe_at=long_ago))
+    operated.look()
+    operated.look(after=10 * MINUTE)
+    assert queued(db) == 1
+    mail = take_one(db)
+    assert (mail.picked.template, mail.is_probe) == ("alarm", True)
+    answer(db, mail)
+    with db.reading() as session:
+        assert breaker.show(session).open_since is None
 
 
 def test_without_an_address_the_admins_are_told(

@@ -119,5 +119,11 @@ def test_an_open_breaker_is_told_with_its_next_probe(people: Shell, held: int) -
     }
     said = people.do("sending", "show")
     assert "answered nothing clear since 22 Nov 2026, 09:30 UTC (3 calls in a row)" in said
-    assert "the next try is at 22 Nov 2026, 09:30:00 UTC" in said
+    assert "; the next message tries it." in said
+    later = datetime(2126, 11, 22, 9, 30, tzinfo=UTC)
+    with db.transaction() as session:
+        session.execute(update(VendorPace).values(probe_at=later))
+    db.close()
+    said = people.do("sending", "show")
+    assert "the next try is at 22 Nov 2126, 09:30:00 UTC" in said
     assert "answered nothing clear" in people.do("campaign", "show", held)

@@ -277,3 +277,59 @@ def test_somebody_who_starts_sending_again_has_the_next_probe_at_once(
     with db.transaction() as session:
         pace.start(session)
     assert isinstance(take(db, BIG), Wait), "two probes are under way"
+
+
+def test_where_nothing_is_left_to_send_it_says_that_the_next_message_tries_it(
+    db: Database, campaign_id: int
+) -> None:
+    go_out(db)
+    said = shown(db).sentence
+    assert said is not None and "the next try is at" in said
+    time_for_a_probe(db)
+    said = shown(db).sentence
+    assert said is not None and said.endswith("; the next message tries it.")
+    time_for_a_probe(db)
+    assert take_one(db, BIG).is_probe
+    said = shown(db).sentence
+    assert said is not None and said.endswith("; one of these calls is under way.")
+
+
+def test_the_same_unclear_answer_counts_once(db: Database, campaign_id: int) -> None:
+    taken = take_one(db, BIG)
+    for _ in range(3):
+        answer(db, taken, UNCLEAR)
+    found = shown(db)
+    assert (found.unclear, found.open_since) == (1, None)
+
+
+def test_an_unclear_answer_after_the_worker_was_given_up_counts(
+    db: Database, campaign_id: int
+) -> None:
+    taken = take_one(db, BIG)
+    with db.transaction() as session:
+        session.execute(
+            update(Batch).where(Batch.state == BatchState.SENDING).values(lease_until=LONG_AGO)
+        )
+    with db.transaction() as session:
+        settle.sweep(session)
+    assert shown(db).unclear == 0
+    for _ in range(2):
+        answer(db, taken, UNCLEAR)
+    assert shown(db).unclear == 1
+
+
+def test_a_call_that_an_event_has_proved_is_not_unclear(db: Database, campaign_id: int) -> None:
+    taken = take_one(db, BIG)
+    with db.transaction() as session:
+        settle.proved(session, [taken.held.hand_over_id], now=NOW)
+    answer(db, taken, UNCLEAR)
+    assert shown(db).unclear == 0
+
+
+def test_a_probe_that_an_event_has_proved_closes_it(db: Database, campaign_id: int) -> None:
+    go_out(db)
+    probe = next_probe(db)
+    with db.transaction() as session:
+        settle.proved(session, [probe.held.hand_over_id], now=NOW)
+    answer(db, probe, UNCLEAR)
+    assert shown(db) == Breaker(None, 0, None, is_probing=False, probes=0)
