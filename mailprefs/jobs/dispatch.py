@@ -70,6 +70,7 @@ class Office:
     clock: Callable[[], datetime] = utc_now
     contents: Contents = field(default_factory=Contents)
     stopping: threading.Event = field(default_factory=threading.Event)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     def terms(self, owner: str) -> Terms:
         """Give what a worker named *owner* claims by."""
@@ -253,8 +254,9 @@ class Worker:
     def _write(self, work: Callable[[Session], None]) -> None:
         """Write what became of a request, for as long as it takes: only we know it.
 
-        A stop waits for one more try; after that the lease runs out and the batch is unknown. The
-        same holds for the last ones before a power cut, so this commit needn't wait for the disk.
+        A stop waits for it, as long as it waits for anything; after that the lease runs out and the
+        batch is unknown. The same holds for the last ones before a power cut, so this commit
+        needn't wait for the disk.
         """
         pause = _SHORTEST_RETRY
         while True:
@@ -263,10 +265,11 @@ class Worker:
                     work(session)
                 return
             except StoreUnavailable:
-                if self._office.stopping.is_set():
+                if self._office.stopped.is_set():
                     log.warning("an outcome could not be stored before the stop")
                     return
-                self._office.stopping.wait(pause)
+                if self._office.stopping.wait(pause):
+                    self._office.stopped.wait(_SHORTEST_RETRY)
                 pause = min(2 * pause, _LONGEST_RETRY)
 
 
@@ -322,6 +325,7 @@ class Workers:
         while any(map(threading.Thread.is_alive, begun)) and time.monotonic() < ends:
             if hurries.wait(_LOOK_AGAIN):
                 break
+        self._office.stopped.set()
         left = sum(map(threading.Thread.is_alive, begun))
         if left:
             log.warning("%d calls were left in flight; what became of them is unknown", left)

@@ -345,6 +345,47 @@ def test_an_outcome_is_kept_until_the_database_is_back(
     assert count(db, campaign_id).sent == 3
 
 
+@pytest.mark.parametrize(("tries", "sent", "left"), [(4, 3, 0), (1_000, 0, 1)])
+def test_a_stop_waits_for_an_outcome_that_is_not_stored_yet_and_no_longer_than_it_may(  # noqa: PLR0917 - the case
+    db: Database,
+    campaign_id: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tries: int,
+    sent: int,
+    left: int,
+) -> None:
+    """A busy database or a deadlock, several times: a stop must not make the batch unknown."""
+    monkeypatch.setattr(dispatch, "_SHORTEST_RETRY", 0.05)
+    failures = iter([StoreUnavailable("busy")] * tries)
+    whole = db.transaction
+    called, go_on = threading.Event(), threading.Event()
+
+    def broken(gate: Gate = Gate.NONE, *, durable: bool = True) -> object:
+        is_ours = threading.current_thread().name == "sending-1"
+        if is_ours and go_on.is_set() and (failure := next(failures, None)) is not None:
+            raise failure
+        return whole(gate, durable=durable)
+
+    def slowly(mailing: Mailing) -> Outcome:
+        called.set()
+        assert go_on.wait(10)
+        return ACCEPTED
+
+    workers = Workers(make_office(db, RecordingVendor([slowly])), threads=1)
+    monkeypatch.setattr(db, "transaction", broken)
+    workers.start()
+    assert called.wait(10)
+    stopped: list[int] = []
+    stopping = threading.Thread(target=lambda: stopped.append(workers.stop(within=1.0 + 4 * sent)))
+    stopping.start()
+    time.sleep(0.1)
+    go_on.set()
+    stopping.join(20)
+    assert stopped == [left]
+    wait_for(lambda: all(one.name != "sending-1" for one in threading.enumerate()))
+    assert count(db, campaign_id).sent == sent
+
+
 def test_sending_goes_on_when_the_database_was_away(
     db: Database, campaign_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
