@@ -138,7 +138,7 @@ def test_the_request_log_names_no_path_no_address_and_no_user_agent(
 
 def test_a_monitor_is_told_when_the_database_is_away(parts: Parts) -> None:
     client = create_app(parts).test_client()
-    told = client.get("/healthz").json
+    told = client.get("/healthz").get_json()
     who = told.pop("installation")
     assert told == {"status": "ok", "database": "ok"}
     assert re.fullmatch("[0-9a-f]{16}", who)
