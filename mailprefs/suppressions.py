@@ -6,9 +6,10 @@ What the vendor says against an address is *evidence*. The earliest stands, what
 from before a lift changes nothing, so that an old event or list never undoes what staff decided.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -23,6 +24,17 @@ from mailprefs.schema.choices import Suppression, SuppressionLift
 
 SHORTEST_REASON = 10
 """Characters of the written reason for a lift."""
+WORDS: Final[Mapping[SuppressionReason, str]] = MappingProxyType(
+    {
+        SuppressionReason.UNSUBSCRIBED: "left all promotional mail",
+        SuppressionReason.COMPLAINED: "marked a message as spam",
+        SuppressionReason.HARD_BOUNCE: "the mailbox refuses mail",
+        SuppressionReason.INVALID: "the address is invalid",
+        SuppressionReason.SOFT_BOUNCES: "the mailbox refused several times in a row",
+        SuppressionReason.ERASED: "erased",
+    }
+)
+"""Why mail to an address is held back, as staff are told."""
 
 
 class Evidence(NamedTuple):
@@ -177,6 +189,18 @@ def lift_by_staff(  # noqa: PLR0913 - whose, which, by whom, why and when
     lift(session, address_hash, reason)
 
 
+def written_reason(because: str) -> str:
+    """Give why something is lifted or released, without blanks around it.
+
+    :raises BadInput: if that is no sentence.
+    """
+    reason = because.strip()
+    if len(reason) < SHORTEST_REASON:
+        msg = "Say in a sentence why; it is kept in the audit."
+        raise BadInput(msg)
+    return reason
+
+
 def _liftable(
     session: Session, address_hash: bytes, reason: SuppressionReason, because: str
 ) -> Suppression:
@@ -187,9 +211,7 @@ def _liftable(
             "preference page, and who was erased is gone for good."
         )
         raise Conflict(msg)
-    if len(because.strip()) < SHORTEST_REASON:
-        msg = "Say in a sentence why it is lifted; it is kept in the audit."
-        raise BadInput(msg)
+    written_reason(because)
     stood = next((one for one in of(session, address_hash) if one.reason is reason), None)
     if stood is None:
         msg = "That address isn't suppressed for this reason."

@@ -1,6 +1,5 @@
 """Suppressions at the console: list, look one up, lift one, and compare with the vendor's lists."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,16 +13,13 @@ from mailprefs.cli import console
 from mailprefs.errors import BadSetting, Conflict, NotFound
 from mailprefs.jobs.reconciliation import LIST_OF, Found
 from mailprefs.policy import Role, SuppressionReason
-from mailprefs.vendor.suppression_lists import ListsForbidden, ListsUnavailable
+from mailprefs.vendor.suppression_lists import (
+    ListName,
+    ListsForbidden,
+    ListsUnavailable,
+    SuppressionLists,
+)
 
-WORDS: Final[Mapping[SuppressionReason, str]] = {
-    SuppressionReason.UNSUBSCRIBED: "left all promotional mail",
-    SuppressionReason.COMPLAINED: "marked a message as spam",
-    SuppressionReason.HARD_BOUNCE: "the mailbox refuses mail",
-    SuppressionReason.INVALID: "the address is invalid",
-    SuppressionReason.SOFT_BOUNCES: "the mailbox refused several times in a row",
-    SuppressionReason.ERASED: "erased",
-}
 _LIFTABLE: Final = [one.value for one in SuppressionReason if one.can_be_lifted]
 _NO_KEY: Final = (
     "No key for the vendor's suppression lists is set: MAILPREFS_SENDGRID_READ_KEY, or "
@@ -123,7 +119,7 @@ def lift(address: str, word: str, because: str, acting_as: str | None) -> None:
         left = [one.reason for one in suppressions.of(session, hashed)]
     click.echo("Lifted.")
     for one in left:
-        click.echo(f"Still in force: {one.value} ({WORDS[one]}).")
+        click.echo(f"Still in force: {one.value} ({suppressions.WORDS[one]}).")
     if reason in LIST_OF:
         click.echo(
             "The vendor keeps lists of its own. If mail is still dropped: mailprefs suppression "
@@ -149,17 +145,33 @@ def release(address: str, word: str, because: str, acting_as: str | None) -> Non
     if reason not in LIST_OF:
         msg = "The vendor keeps no list of this kind; there is nothing to release."
         raise Conflict(msg)
+    because, typed = suppressions.written_reason(because), normalise(address)
     with parts.db.transaction() as session:
         who = console.actor(session, acting_as, Role.PRIVACY)
         if any(one.reason is reason for one in suppressions.of(session, hashed)):
             msg = "The address is still suppressed here; lift it first: mailprefs suppression lift"
             raise Conflict(msg)
-        subject = ("vendor_list", LIST_OF[reason].value)
+        person = recipients.find(session, parts.hasher, address)
+        whom = typed.address if person is None else person.address
+    _take_off(lists, LIST_OF[reason], whom)
+    name = LIST_OF[reason].value
+    with parts.db.transaction() as session:
         audit.record(
-            session, who, "suppression.released", subject, now=console.now(), reason=because
+            session,
+            who,
+            "suppression.released",
+            # Nobody here has the address: it stands on the list of the account all the same.
+            ("vendor_list", name) if person is None else ("recipient", person.id),
+            now=console.now(),
+            reason=because,
+            details={"list": name},
         )
+    click.echo("The vendor has taken it off its list.")
+
+
+def _take_off(lists: SuppressionLists, name: ListName, address: str) -> None:
     try:
-        was_there = lists.take_off(LIST_OF[reason], address)
+        was_there = lists.take_off(name, address)
     except (ListsForbidden, ListsUnavailable) as failure:
         raise Conflict(str(failure)) from None
     finally:
@@ -167,7 +179,6 @@ def release(address: str, word: str, because: str, acting_as: str | None) -> Non
     if not was_there:
         msg = "The vendor's list doesn't hold that address (any more)."
         raise NotFound(msg)
-    click.echo("The vendor has taken it off its list.")
 
 
 @click.command()
@@ -216,7 +227,7 @@ def _show(document: dict[str, Any]) -> None:
     if not document["suppressions"]:
         click.echo("Nothing stands against mail to this address.")
     for one in document["suppressions"]:
-        words = WORDS[SuppressionReason(one["reason"])]
+        words = suppressions.WORDS[SuppressionReason(one["reason"])]
         by = f", by campaign {one['campaign']}" if one["campaign"] else ""
         click.echo(
             f"{one['reason']}: {words}; holds back {_held_back(one['scope'])}; "

@@ -1,11 +1,13 @@
 """Suppressions at the console: show, lift, release, and the comparison with the vendor's lists."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from mailprefs.sandbox.server import Sandbox
 from mailprefs.sandbox.settings import SandboxSettings
+from mailprefs.schema.staff import AuditEntry
 from tests.cli.conftest import Shell
 
 ADA = "ada@example.org"
@@ -21,6 +23,11 @@ def sandbox(people: Shell) -> Iterator[Sandbox]:
             SENDGRID_READ_KEY="SG.may-read",
         )
         yield running
+
+
+def released(people: Shell) -> list[AuditEntry]:
+    with closing(people.db) as db, db.reading() as session:
+        return session.query(AuditEntry).filter_by(action="suppression.released").all()
 
 
 def test_a_bounce_comes_from_the_vendors_list_is_lifted_and_released(
@@ -45,9 +52,23 @@ def test_a_bounce_comes_from_the_vendors_list_is_lifted_and_released(
     still = people.do("reconcile")
     assert "was lifted here, and the vendor still holds them back (bounces)" in still
     assert people.ask("suppression", "show", ADA)["suppressions"] == []
-    people.do("suppression", "release", ADA, *because)
+    unsaid = ("--reason", "hard_bounce", "--because", " ")
+    assert "in a sentence" in people("suppression", "release", ADA, *unsaid).err
+    assert released(people) == [], "nothing was released yet"
+    people.do("suppression", "release", "Ada@Example.ORG", *because)
+    (one,) = released(people)
+    assert one.subject_kind == "recipient"
+    assert (one.reason, one.details) == (BECAUSE, {"list": "bounces"})
     assert "still holds them back" not in people.do("reconcile")
     assert people("suppression", "release", ADA, *because).status == 1, "it isn't there any more"
+    assert len(released(people)) == 1, "what wasn't there wasn't released"
+
+
+def test_what_the_vendor_did_not_take_off_is_not_on_record(people: Shell, sandbox: Sandbox) -> None:
+    people.set(SENDGRID_READ_KEY="SG.may-not-read")
+    because = ("--reason", "hard_bounce", "--because", BECAUSE)
+    assert people("suppression", "release", ADA, *because).status == 1
+    assert released(people) == []
 
 
 def test_a_complaint_says_what_it_holds_back_and_a_lift_leaves_the_no(

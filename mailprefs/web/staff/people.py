@@ -34,12 +34,7 @@ WAYS: Final = {
 }
 """How somebody asked us to stop: the ledger keeps it as proof."""
 HELD_BACK: Final = {
-    SuppressionReason.UNSUBSCRIBED: "Left all promotional mail",
-    SuppressionReason.COMPLAINED: "Marked a message as spam",
-    SuppressionReason.HARD_BOUNCE: "The mailbox refuses mail",
-    SuppressionReason.INVALID: "The address is invalid",
-    SuppressionReason.SOFT_BOUNCES: "The mailbox refused several times in a row",
-    SuppressionReason.ERASED: "Erased",
+    reason: words[0].upper() + words[1:] for reason, words in suppressions.WORDS.items()
 }
 """Why mail to an address is held back, in words."""
 LOOKING_UP: Final = (Role.SEND, Role.PRIVACY, Role.ADMIN)
