@@ -16,6 +16,8 @@ SPOOL_SHARE: Final = 0.5
 UNCOUNTED_AFTER: Final = timedelta(minutes=10)
 MOST_SET_ASIDE: Final = 10
 """Events that may be set aside in 24 hours before somebody should look."""
+MOST_NIGHTS: Final = 2
+"""Nights in a row without a comparison of the vendor's lists before somebody should look."""
 _LONGEST: Final = 600
 
 # The vendor's sentences are its own: whatever looks like a person's stays out of logs and mails.
@@ -37,7 +39,7 @@ class Condition(NamedTuple):
 
 def of_sending(facts: Facts) -> list[Condition]:
     """List what stands in the way of the sending, gravest first."""
-    found = [*_of_vendor(facts), *_of_campaigns(facts), *_of_webhook(facts)]
+    found = [*_of_vendor(facts), *_of_campaigns(facts), *_of_webhook(facts), *_of_lists(facts)]
     return [one._replace(sentence=without_people(one.sentence)) for one in found]
 
 
@@ -107,6 +109,16 @@ def _of_webhook(facts: Facts) -> Iterator[Condition]:
         )
         since = facts.set_aside_since or facts.now
         yield Condition(AlarmKind.EVENTS_SET_ASIDE, "", sentence, since)
+
+
+def _of_lists(facts: Facts) -> Iterator[Condition]:
+    found = facts.uncompared
+    if found is not None and found.nights >= MOST_NIGHTS:
+        sentence = (
+            f"The vendor's suppression lists couldn't be compared for {found.nights} nights in a "
+            f"row. {found.reason}"
+        )
+        yield Condition(AlarmKind.LISTS_NOT_COMPARED, "", sentence, found.since)
 
 
 def _of_spool(seen: Machine, now: datetime) -> Iterator[Condition]:

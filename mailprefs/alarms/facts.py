@@ -16,7 +16,7 @@ from mailprefs.policy import MessageClass
 from mailprefs.rates import Limits
 from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.deliveries import HandOver
-from mailprefs.schema.events import MalformedEvent
+from mailprefs.schema.events import MalformedEvent, Reconciliation
 from mailprefs.schema.opens import SpoolPosition
 from mailprefs.settings import Settings
 from mailprefs.vendor.message import Verdict
@@ -25,6 +25,10 @@ WINDOW: Final = timedelta(hours=24)
 """How far back the webhook is looked at: so long the vendor repeats what wasn't taken."""
 _BY_ITSELF: Final = timedelta(hours=2)
 """So long administrative mail may take to be settled by itself, beyond the settle time."""
+
+
+_NIGHTS: Final = timedelta(days=14)
+_COMPARED_WITHIN: Final = timedelta(hours=2)
 
 
 class Stopped(NamedTuple):
@@ -41,6 +45,14 @@ class Open(NamedTuple):
     sentence: str
 
 
+class Uncompared(NamedTuple):
+    """The vendor's lists weren't compared: for how many nights, since when, and why."""
+
+    nights: int
+    since: datetime
+    reason: str
+
+
 class Facts(NamedTuple):
     """The sending as the database knows it, at one moment."""
 
@@ -55,6 +67,7 @@ class Facts(NamedTuple):
     tracking_seen: datetime | None = None
     set_aside: int = 0
     set_aside_since: datetime | None = None
+    uncompared: Uncompared | None = None
 
 
 def gather(session: Session, settings: Settings, *, now: datetime) -> Facts:
@@ -71,6 +84,7 @@ def gather(session: Session, settings: Settings, *, now: datetime) -> Facts:
         tracking_seen=_tracking_seen(session, now),
         set_aside=set_aside,
         set_aside_since=set_aside_since,
+        uncompared=_uncompared(session, now),
     )
 
 
@@ -138,3 +152,24 @@ def _set_aside(session: Session, now: datetime) -> tuple[int, datetime | None]:
         )
     ).one()
     return row[0], row[1]
+
+
+def _uncompared(session: Session, now: datetime) -> Uncompared | None:
+    """Give the nights since the last good comparison that had one which failed or was cut off.
+
+    None while nothing is compared, as without a key for the lists; and while one is running.
+    """
+    rows = session.execute(
+        select(Reconciliation.started_at, Reconciliation.ended_at, Reconciliation.failure)
+        .where(Reconciliation.started_at > now - _NIGHTS)
+        .order_by(Reconciliation.night.desc())
+    )
+    failed: list[tuple[datetime, str]] = []
+    for started_at, ended_at, failure in rows:
+        if failure is not None:
+            failed.append((started_at, failure))
+        elif ended_at is not None:
+            break
+        elif started_at < now - _COMPARED_WITHIN:
+            failed.append((started_at, "It was cut off."))
+    return Uncompared(len(failed), failed[-1][0], failed[0][1]) if failed else None

@@ -16,6 +16,7 @@ class AlarmKind(StrEnum):
     WEBHOOK_SILENT = "webhook_silent"
     VENDOR_TRACKING = "vendor_tracking"
     EVENTS_SET_ASIDE = "events_set_aside"
+    LISTS_NOT_COMPARED = "lists_not_compared"
     SPOOL_FILLING = "spool_filling"
     DISK_FILLING = "disk_filling"
 
@@ -104,6 +105,14 @@ ADVICE: Final = MappingProxyType(
             "Compare the webhook's settings at the vendor, and update mailprefs if the vendor "
             "has a new kind of event.",
             "mailprefs doctor",
+        ),
+        AlarmKind.LISTS_NOT_COMPARED: Advice(
+            "Suppression lists not compared",
+            "Bounces, complaints and unsubscribes that the webhook reports are applied as ever. "
+            "One that never came is made up for by the next comparison.",
+            "Give the key access to the vendor's suppressions, or wait until the vendor answers; "
+            "then compare once by hand.",
+            "mailprefs reconcile",
         ),
         AlarmKind.SPOOL_FILLING: Advice(
             "The spool fills",

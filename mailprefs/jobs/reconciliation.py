@@ -88,6 +88,7 @@ class Found:
     many are held back there only, because they were ``lifted`` here or refused ``for_now``.
     *still_listed*: recipients lifted here whom the vendor still holds back, with the list.
     *missing_there*: what we hold by the vendor's word and its lists don't (any more), by reason.
+    *failure* says why the lists couldn't be read; *forbidden*: the key may not read them.
     """
 
     since: datetime
@@ -98,6 +99,7 @@ class Found:
     missing_there: dict[str, int] = field(default_factory=dict)
     reset: int = 0
     failure: str | None = None
+    forbidden: bool = False
 
     @property
     def new(self) -> int:
@@ -117,6 +119,7 @@ class Found:
             "missing_there": self.missing_there,
             "reset": self.reset,
             "failure": self.failure,
+            "forbidden": self.forbidden,
         }
 
 
@@ -188,9 +191,10 @@ class Comparison:
             self._look_up(found)
         except (ListsForbidden, ListsUnavailable) as failure:
             found.failure = str(failure)
-            return found
-        with self.db.reading() as session:
-            found.missing_there = _missing(session, seen, since, now)
+            found.forbidden = isinstance(failure, ListsForbidden)
+        else:
+            with self.db.reading() as session:
+                found.missing_there = _missing(session, seen, since, now)
         if not dry_run:
             self._tidy(found, now)
         return found
@@ -289,7 +293,8 @@ def _since(session: Session, night: date) -> datetime:
 def _begin(session: Session, night: date, now: datetime, *, anyway: bool) -> datetime | None:
     """Take one night's comparison if it is to be had; give from when on to ask.
 
-    *anyway*: also if it has been made already. One that broke off is to be had again after a while.
+    *anyway*: also if it has been made already. One that broke off is to be had again after a while,
+    unless the key isn't allowed to read the lists: no hour mends that, so the next night tries.
     """
     since = _since(session, night)
     values: dict[str, object] = {
@@ -303,12 +308,19 @@ def _begin(session: Session, night: date, now: datetime, *, anyway: bool) -> dat
     if dialects.changed(session, insert.on_conflict_do_nothing()):
         return since
     again = update(Reconciliation).where(Reconciliation.night == night)
+    if not anyway and _was_forbidden(session, night):
+        return None
     if not anyway:
         again = again.where(
             or_(Reconciliation.ended_at.is_(None), Reconciliation.failure.is_not(None)),
             Reconciliation.started_at < now - AGAIN_AFTER,
         )
     return since if dialects.changed(session, again.values(**values)) else None
+
+
+def _was_forbidden(session: Session, night: date) -> bool:
+    found = session.scalar(select(Reconciliation.found).where(Reconciliation.night == night))
+    return bool((found or {}).get("forbidden"))
 
 
 def _applied(session: Session, name: ListName, one: Listed, said: Evidence, now: datetime) -> str:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from mailprefs.alarms import conditions
-from mailprefs.alarms.facts import Facts, Open, Stopped
+from mailprefs.alarms.facts import Facts, Open, Stopped, Uncompared
 from mailprefs.alarms.kinds import AlarmKind
 from mailprefs.campaigns.progress import Missed, Stalled
 from mailprefs.deliveries.unknown import Waiting
@@ -93,6 +93,15 @@ def test_nothing_in_the_way_is_no_alarm() -> None:
                 "set aside."
             ),
         ),
+        (
+            QUIET._replace(uncompared=Uncompared(2, NOW - HOUR, "The key may not read them.")),
+            AlarmKind.LISTS_NOT_COMPARED,
+            "",
+            (
+                "The vendor's suppression lists couldn't be compared for 2 nights in a row. The "
+                "key may not read them."
+            ),
+        ),
     ],
     ids=lambda value: value.value if isinstance(value, AlarmKind) else "",
 )
@@ -111,6 +120,10 @@ def test_a_webhook_has_a_quarter_of_an_hour_to_tell(minutes: int) -> None:
 
 def test_a_few_odd_events_are_no_alarm() -> None:
     assert kinds(QUIET._replace(set_aside=9)) == []
+
+
+def test_one_night_without_a_comparison_is_no_alarm() -> None:
+    assert kinds(QUIET._replace(uncompared=Uncompared(1, NOW - HOUR, "It was cut off."))) == []
 
 
 def test_what_holds_up_everything_is_not_told_again_for_each_campaign() -> None:

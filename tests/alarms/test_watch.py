@@ -18,7 +18,7 @@ from mailprefs.db.dialects import database_time
 from mailprefs.deliveries import pace
 from mailprefs.schema.campaigns import CampaignState
 from mailprefs.schema.deliveries import Batch, BatchState, HandOver, VendorPace
-from mailprefs.schema.events import MalformedEvent, VendorEventRow
+from mailprefs.schema.events import MalformedEvent, Reconciliation, VendorEventRow
 from mailprefs.schema.sending import SendCount
 from mailprefs.settings import Settings
 from tests.alarms.conftest import ROOMY, Guard, filling
@@ -338,3 +338,40 @@ def test_looking_writes_nothing_about_people(db: Database, guard: Guard) -> None
     guard.look()
     (alarm,) = guard.alarms()
     assert alarm.sentence.endswith("Access denied for (an address) from (an IP).")
+
+
+def test_two_nights_without_a_comparison_raise_the_alarm_and_a_good_one_ends_it(
+    guard: Guard,
+) -> None:
+    said = "The vendor's suppression lists are closed to our key (403)."
+
+    def compared(days: int, failure: str | None, *, ended: bool = True) -> None:
+        at = NOW + timedelta(days=days)
+        with guard.watch.db.transaction() as session:
+            session.merge(
+                Reconciliation(
+                    night=at.date(),
+                    since=at,
+                    started_at=at,
+                    ended_at=at if ended else None,
+                    found={},
+                    failure=failure,
+                )
+            )
+        guard.now = at + timedelta(hours=3)
+        guard.look()
+
+    compared(0, None)
+    compared(1, said)
+    assert guard.open_now() == []
+    compared(2, None, ended=False)
+    assert guard.open_now() == [("lists_not_compared", "")]
+    compared(3, said)
+    (alarm,) = guard.alarms()
+    assert "for 3 nights in a row" in alarm.sentence
+    assert alarm.sentence.endswith("(403).")
+    assert alarm.since == NOW + timedelta(days=1)
+    compared(3, None)
+    guard.look()
+    guard.look()
+    assert guard.open_now() == []

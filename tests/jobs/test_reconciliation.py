@@ -14,8 +14,9 @@ from mailprefs.jobs.reconciliation import Comparison, Found
 from mailprefs.policy import Source, SuppressionReason
 from mailprefs.preferences.choosing import Door
 from mailprefs.schema.choices import Suppression
+from mailprefs.schema.events import SoftBounce
 from mailprefs.schema.people import Recipient
-from mailprefs.vendor.suppression_lists import Listed, ListName, ListsForbidden
+from mailprefs.vendor.suppression_lists import Listed, ListName, ListsForbidden, ListsUnavailable
 from tests.factories import HASHER, make_policy, make_recipient, make_topic, subscribe
 from tests.snapshots import snapshot
 
@@ -32,6 +33,7 @@ class FakeLists:
     entries: dict[ListName, list[Listed]] = field(default_factory=dict)
     asked: list[tuple[ListName, datetime]] = field(default_factory=list)
     forbidden: bool = False
+    away: bool = False
 
     def add(
         self, name: ListName, address: str, *, days: float = -1, status: str | None = None
@@ -42,6 +44,8 @@ class FakeLists:
     def listed(self, name: ListName, *, since: datetime, until: datetime) -> Iterator[Listed]:
         if self.forbidden:
             raise ListsForbidden("The key may not read the lists; set another one.")
+        if self.away:
+            raise ListsUnavailable("The vendor can't be reached.")
         self.asked.append((name, since))
         yield from (one for one in self.entries.get(name, ()) if since <= one.since <= until)
 
@@ -205,11 +209,11 @@ def test_a_night_has_one_comparison_after_three_and_a_failed_one_comes_again(
     house.now = NOW - timedelta(hours=2)
     assert house.comparison.tonight() is None, "it is two in the morning there"
     house.now = NOW
-    house.lists.forbidden = True
+    house.lists.away = True
     found = house.comparison.tonight()
     assert found is not None
-    assert found.failure == "The key may not read the lists; set another one."
-    house.lists.forbidden = False
+    assert found.failure == "The vendor can't be reached."
+    house.lists.away = False
     assert house.comparison.tonight() is None, "not at once"
     house.now = NOW + timedelta(hours=1, minutes=1)
     again = house.comparison.tonight()
@@ -221,6 +225,37 @@ def test_a_night_has_one_comparison_after_three_and_a_failed_one_comes_again(
         kept = reconciliation.last(session)
     assert kept is not None
     assert (kept.failure, kept.found["failure"]) == (None, None)
+
+
+def test_a_key_that_may_not_read_is_tried_once_a_night(house: House) -> None:
+    house.lists.forbidden = True
+    for hours in range(12):
+        house.now = NOW + timedelta(hours=hours, minutes=hours)
+        assert (house.comparison.tonight() is None) is (hours > 0)
+    house.lists.forbidden = False
+    assert house.compare().failure is None, "a person may ask at any time"
+    house.lists.forbidden = True
+    house.now = NOW + timedelta(days=1)
+    assert house.comparison.tonight() is not None
+
+
+def test_whom_a_late_delivery_leaves_refused_too_often_is_found_even_without_the_lists(
+    house: House,
+) -> None:
+    with house.db.transaction() as session:
+        session.add_all(
+            SoftBounce(
+                delivery_id=(900 + day) << 32 | 1,
+                recipient_id=house.people["ada"],
+                occurred_at=NOW - timedelta(days=day),
+            )
+            for day in (1, 2, 3)
+        )
+    house.lists.forbidden = True
+    house.compare(dry_run=True)
+    assert house.reasons("ada") == set()
+    house.compare()
+    assert house.reasons("ada") == {SuppressionReason.SOFT_BOUNCES}
 
 
 def test_no_report_names_an_address(house: House) -> None:
