@@ -4,7 +4,6 @@ A key that may only send mail is answered with 403, which is said as ``Forbidden
 """
 
 import json
-import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.message import Message
@@ -12,7 +11,13 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from mailprefs.vendor.connections import Connection, Endpoint, NotConnected, Unclear
+from mailprefs.vendor.connections import (
+    Connection,
+    Endpoint,
+    NotConnected,
+    Unclear,
+    verified_tls,
+)
 
 TRACKING: Final = ("open", "click", "subscription", "google_analytics")
 """The account's four kinds of tracking, as the vendor names them in its addresses."""
@@ -47,7 +52,7 @@ class Account:
     def __init__(self, api_key: str, host: str, *, timeout: float = _TIMEOUT) -> None:
         """Take a key, and a host such as ``https://api.sendgrid.com``; nothing is asked yet."""
         url = urlsplit(host)
-        tls = ssl.create_default_context() if url.scheme == "https" else None
+        tls = verified_tls() if url.scheme == "https" else None
         place = Endpoint(str(url.hostname), url.port, tls, timeout, timeout)
         self._line = Connection(place)
         self._headers = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
