@@ -3,7 +3,6 @@
 import hmac
 import json
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -66,10 +65,11 @@ def send() -> Response:
         return _put_down(wish, refusal)
     mood = parts.here().moods.take(wish.addresses)
     if mood and mood.kind not in ACCEPTING:
-        time.sleep(mood.seconds)
+        if not parts.here().moods.waited(mood):
+            return _dropped()
         return _put_down(wish, _in_a_mood(mood, wish), mood)
-    if mood and mood.kind is Kind.ACCEPT_LATE:
-        time.sleep(mood.seconds)
+    if mood and mood.kind is Kind.ACCEPT_LATE and not parts.here().moods.waited(mood):
+        return _dropped()
     found = [
         {"message": fault.problem, "field": fault.field or "null"}
         for fault in faults(wish.said, now=datetime.now(UTC))
@@ -151,7 +151,7 @@ def _accept(wish: _Wish, mood: Mood | None) -> Response:
         said = _dropped()
     _put_down(wish, said, mood, message_id)
     if mood and mood.kind is not Kind.ACCEPT_LATE:
-        time.sleep(mood.seconds)
+        parts.here().moods.waited(mood)
     return said
 
 

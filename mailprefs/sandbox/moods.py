@@ -72,6 +72,7 @@ class Moods:
 
     def __init__(self, moods: Iterable[Mood] = ()) -> None:
         self._lock = threading.Lock()
+        self._closed = threading.Event()
         self._moods = list(moods)
         self._taken: deque[float] = deque()
 
@@ -102,6 +103,14 @@ class Moods:
             return True
         self._taken.append(now)
         return False
+
+    def waited(self, mood: Mood) -> bool:
+        """Wait for a mood's seconds; False as soon as the sandbox is closed, which waits for it."""
+        return not self._closed.wait(mood.seconds)
+
+    def close(self) -> None:
+        """End all waiting."""
+        self._closed.set()
 
     def put(self, moods: Iterable[Mood]) -> None:
         """Replace all moods; with none, the sandbox behaves again."""

@@ -37,6 +37,7 @@ _Address = Any
 HOST = "127.0.0.1"
 """The only address that a sandbox listens on."""
 LONGEST_IDLE = 75.0
+_LONGEST_END = 20.0
 # Whoever started the sandbox reads these lines from a pipe, and waits for them.
 _say = partial(print, flush=True)
 
@@ -138,13 +139,14 @@ class _Server(ThreadedWSGIServer):
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End every connection, and whatever the sandbox has open."""
+        """End every connection and its thread, and then whatever the sandbox has open."""
         self.server_close()
+        self.parts.moods.close()
         with self._changed:
             for line in self._lines:
                 with suppress(OSError):
                     line.shutdown(socket.SHUT_RDWR)
-            self._changed.wait_for(lambda: not self._lines, timeout=2.0)
+            self._changed.wait_for(lambda: not self._lines, timeout=_LONGEST_END)
         self.parts.close()
 
 

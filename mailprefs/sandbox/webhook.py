@@ -5,9 +5,11 @@ import http.client
 import itertools
 import logging
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -63,6 +65,7 @@ class Webhook:
         self._shuffled = False
         self._copies = 1
         self._dropped: set[int] = set()
+        self._line: http.client.HTTPConnection | None = None
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="sandbox-webhook", daemon=True)
         if url:
@@ -111,8 +114,13 @@ class Webhook:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+            # A post that waits for its answer would go on for as long as that takes.
+            waits = self._line.sock if self._line else None
+            if waits is not None:
+                with suppress(OSError):
+                    waits.shutdown(socket.SHUT_RDWR)
         if self._thread.is_alive():
-            self._thread.join(timeout=2.0)
+            self._thread.join(timeout=2 * _TIMEOUT)
 
     def _put(self, at: float, *, request: int = 0, word: str = "", body: bytes = b"") -> None:
         if self._url.hostname:
@@ -219,6 +227,7 @@ class Webhook:
             TIMESTAMP_HEADER: timestamp,
         }
         line = http.client.HTTPConnection(str(self._url.hostname), self._url.port, timeout=_TIMEOUT)
+        self._line = line
         try:
             line.request("POST", self._url.path or "/", body=body, headers=headers)
             response = line.getresponse()
@@ -227,6 +236,8 @@ class Webhook:
             log.info("webhook not reached: %s", type(failure).__name__)
             return False
         finally:
+            with self._changed:
+                self._line = None
             line.close()
         if not 200 <= response.status < 300:
             log.info("webhook answered %s", response.status)

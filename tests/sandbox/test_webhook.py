@@ -1,4 +1,5 @@
 import json
+import socket
 import stat
 import threading
 import time
@@ -233,3 +234,32 @@ def test_a_file_that_holds_no_key_is_told_and_left_alone(tmp_path: Path, content
 def test_events_are_posted_to_this_machine_only(url: str) -> None:
     with pytest.raises(BadSetting, match="this machine only"):
         SandboxSettings(webhook=url)
+
+
+def running() -> list[str]:
+    """Name the threads of a sandbox that are alive."""
+    names = [one.name for one in threading.enumerate()]
+    return [name for name in names if "sandbox" in name or "process_request_thread" in name]
+
+
+def test_a_sandbox_ends_its_threads_before_it_closes_its_store(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/events"
+        with Sandbox(SandboxSettings(webhook=url)) as sandbox:
+            hand_over(sandbox)
+            accepted, _ = silent.accept()
+            sandbox.mood(Mood(kind=Kind.ACCEPT_LATE, seconds=60), Mood(kind=Kind.DELAY, seconds=60))
+            givers_up = [threading.Thread(target=hand_over, args=(sandbox,)) for _ in range(2)]
+            for one in givers_up:
+                one.start()
+            for one in givers_up:
+                one.join()
+            assert len(running()) >= 3
+            began = time.monotonic()
+        assert time.monotonic() - began < 5
+        assert running() == []
+        accepted.close()
+    assert "Traceback" not in capfd.readouterr().err
+    assert "could not be posted" not in caplog.text
