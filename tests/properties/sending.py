@@ -132,13 +132,15 @@ class Sending(World):
     @precondition(lambda self: len(self.flying) < MOST_IN_FLIGHT)
     @rule()
     def claim(self) -> None:
-        """Claim the next batch: nobody who has left may be in a promotional one."""
+        """Claim the next batch: nobody known to have it may be in it, nor who has left."""
         taken = take(self.db, TERMS)
         if isinstance(taken, Wait) and not taken.seconds:
             taken = take(self.db, TERMS)
         if not isinstance(taken, Claim):
             return
         self.flying.append(taken)
+        again = {person.delivery_id for person in taken.people} & self.known
+        assert not again, "a claim holds somebody who is known to have it"
         if taken.picked.message_class is MessageClass.PROMOTIONAL:
             gone = {person.recipient_id for person in taken.people} & self.left
             assert not gone, "a promotional claim holds somebody who had left before it"
@@ -150,6 +152,7 @@ class Sending(World):
         taken = self.flying.pop(i % len(self.flying))
         self.reach(taken)
         answer(self.db, taken, ACCEPTED)
+        self.know(taken)
 
     @precondition(lambda self: self.flying)
     @rule(i=which, verdict=st.sampled_from(_REFUSED))

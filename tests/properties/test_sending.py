@@ -14,17 +14,18 @@ from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import select
 
 from mailprefs.db.database import Database
-from mailprefs.deliveries import outcome, people
+from mailprefs.deliveries import outcome, people, proof
 from mailprefs.deliveries.people import Found
 from mailprefs.policy import TrackingMode
 from mailprefs.rendering.person import Person
 from mailprefs.schema.deliveries import BatchState, Delivery
+from mailprefs.vendor.message import Event, Verdict
 from tests.properties.sending import Sending
 
 HISTORIES = int(os.environ.get("MAILPREFS_TESTS_HISTORIES", "0"))
 PROFILE = settings(
-    max_examples=HISTORIES or 12,
-    stateful_step_count=40 if HISTORIES else 30,
+    max_examples=HISTORIES or 6,
+    stateful_step_count=40 if HISTORIES else 25,
     derandomize=not HISTORIES,
     database=None,
     deadline=None,
@@ -72,6 +73,27 @@ def ask_nobody_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(people, "read", careless)
 
 
+def forget_earlier_calls(patch: pytest.MonkeyPatch) -> None:
+    """Believe of no earlier call that it was accepted."""
+    patch.setattr(proof, "earlier", lambda *_: proof.Earlier(None, may_be_accepted=True))
+
+
+def refuse_the_second_call(world: Sending) -> None:
+    """Lose an answer, have it sent again, learn that it was accepted, and refuse the second call.
+
+    Whatever is claimed then, nobody gets a third one.
+    """
+    world.claim()
+    world.leave_unclear(i=0, is_accepted=True)
+    for i in range(len(world.campaigns)):
+        world.decide(i=i, resend=True)
+    world.claim()
+    world.report(i=0, kind=Event.DELIVERED)
+    world.refuse(i=0, verdict=Verdict.LATER)
+    world.wait()
+    world.claim()
+
+
 def lose_an_answer(world: Sending) -> None:
     """Let the vendor accept a call whose answer is lost, and go on."""
     world.claim()
@@ -95,6 +117,7 @@ def let_everybody_leave(world: Sending) -> None:
     ("plant", "history", "found"),
     [
         (send_again_what_is_unclear, lose_an_answer, "got it twice"),
+        (forget_earlier_calls, refuse_the_second_call, "known to have it"),
         (ask_nobody_again, let_everybody_leave, "had left before it"),
     ],
 )

@@ -54,6 +54,7 @@ class World(RuleBasedStateMachine):
         self.allowed: Counter[int] = Counter()
         self.taken_as_sent: set[int] = set()
         self.heard: set[int] = set()
+        self.known: set[int] = set()
         self.settled: set[int] = set()
         self.drafts: set[int] = set()
         self.has_unclear = False
@@ -119,6 +120,10 @@ class World(RuleBasedStateMachine):
         for person in taken.people:
             self.reached[person.delivery_id].append(taken.held.hand_over_id)
 
+    def know(self, taken: Claim) -> None:
+        """Note that an answer or an event has told that a call was accepted."""
+        self.known.update(person.delivery_id for person in taken.people)
+
     def hear(self, i: int, kind: Event) -> int:
         """Apply an event of somebody in a call that was accepted; give who it is."""
         numbers = sorted(self.accepted)
@@ -126,6 +131,7 @@ class World(RuleBasedStateMachine):
         person = taken.people[i % len(taken.people)]
         reported.apply(self.db, reported.event(person.delivery_id, kind, attempt=taken.attempt))
         self.heard.add(taken.held.hand_over_id)
+        self.know(taken)
         return person.recipient_id
 
     def unknown(self, *numbers: int) -> dict[int, list[int]]:
