@@ -24,7 +24,7 @@ def event(
     seconds: float = 0,
     days: float = 0,
     event_id: str | None = None,
-    **fields: Any,
+    **fields: Any,  # noqa: ANN401 - fields of VendorEvent
 ) -> VendorEvent:
     """Give an event of a delivery, some time after the campaign was handed over."""
     at = NOW + timedelta(seconds=seconds, days=days)
