@@ -37,6 +37,28 @@ class Stalled(NamedTuple):
     cause: str
 
 
+class Halt(NamedTuple):
+    """All sending stands still: stopped by mailprefs, or because the vendor asked to wait.
+
+    *stopped_at* and *reason* are those of a stop; *wait_until* is when a wait ends by itself.
+    """
+
+    stopped_at: datetime | None
+    reason: str
+    wait_until: datetime | None
+
+    @property
+    def sentence(self) -> str:
+        """Say that nothing goes, since or until when, and what to do."""
+        if self.stopped_at is not None:
+            return (
+                f"All sending is stopped since {times.written(self.stopped_at)}: {self.reason} "
+                "Once that is mended: `mailprefs sending start`."
+            )
+        until = times.written(self.wait_until, seconds=True) if self.wait_until else "it says more"
+        return f"The vendor asked us to wait until {until}; it goes on by itself."
+
+
 class Missed(NamedTuple):
     """A campaign that was found too late after its time, and waits for a person."""
 
@@ -63,6 +85,16 @@ def stall(
         return None
     cause = _held_up(session, campaign, now, limited) or _unattended(session, since, now)
     return Stalled(campaign.id, since, cause) if cause else None
+
+
+def halt(session: Session, *, now: datetime) -> Halt | None:
+    """Tell whether all sending stands still at this moment: told at once, not when it is long."""
+    paced = pace.show(session)
+    if paced.stopped_at is not None:
+        return Halt(paced.stopped_at, paced.stopped_reason or "", None)
+    if paced.wait_until is not None and paced.wait_until > now:
+        return Halt(None, "", paced.wait_until)
+    return None
 
 
 def missed(session: Session) -> list[Missed]:

@@ -1,7 +1,7 @@
 """How campaigns stand, the same for page, command line and API."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -9,8 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mailprefs import times
-from mailprefs.campaigns import progress, states
-from mailprefs.campaigns.progress import Stalled
+from mailprefs.campaigns import progress, states, undecided
+from mailprefs.campaigns.progress import Halt, Stalled
+from mailprefs.campaigns.undecided import Undecided
 from mailprefs.deliveries import breaker, unknown
 from mailprefs.deliveries.counts import Counts, counts
 from mailprefs.deliveries.unknown import Copies
@@ -58,7 +59,9 @@ class Overview:
     copies: Copies
     breaker: str | None
     stall: Stalled | None
+    halt: Halt | None
     begins_in: timedelta | None
+    undecided: Undecided | None = None
 
     @property
     def label(self) -> str:
@@ -71,24 +74,40 @@ class Overview:
         return self.stall.cause if self.stall else None
 
     @property
+    def stands_still(self) -> str | None:
+        """Say what keeps it from moving at this moment: a stop, a wait, a stall, the breaker."""
+        return (self.halt and self.halt.sentence) or self.stalled or self.breaker
+
+    @property
     def uncertain(self) -> str | None:
         """Say of how many people nobody knows whether they were sent it, and what follows."""
         n = self.counts.unknown
         if not n:
             return None
-        people = "1 person" if n == 1 else f"{n:,} people"
         told = (
-            f"Whether {people} got this is unknown: the vendor may have taken the message or not, "
-            "and its events settle it as soon as they come."
+            f"Whether {undecided.in_people(n)} got this is unknown: the vendor may have taken the "
+            "message or not."
         )
         if self.state is CampaignState.CANCELLED:
-            return f"{told} Nothing of a stopped campaign is sent again."
+            return (
+                f"{told} Its events settle it as soon as they come. Nothing of a stopped campaign "
+                "is sent again."
+            )
+        seen = self.undecided
+        is_early = seen is None or seen.is_early
+        by = f"by {times.written(seen.settles_at)}" if seen and seen.settles_at else "in time"
         if self.message_class is MessageClass.ADMINISTRATIVE:
             return (
-                f"{told} Otherwise it goes once more by itself after the settle time, when events "
-                "of later calls have come; what is unknown again then waits for a person."
+                f"{told} If the vendor's events haven't settled it {by}, it goes once more by "
+                "itself, when events of later calls have come; what is unknown again then waits "
+                "for a person."
             )
-        return f"{told} Nothing is sent again by itself: otherwise a person decides."
+        if is_early:
+            return (
+                f"{told} If the vendor's events haven't settled it {by}, you decide. Until then "
+                "nothing needs doing; nothing is sent again by itself."
+            )
+        return f"{told} Events haven't settled it {by}: you decide. Nothing is sent by itself."
 
     @property
     def begins(self) -> str | None:
@@ -149,6 +168,9 @@ class Overview:
             "stalled_since": self.stall.since.isoformat() if self.stall else None,
             "paused_reason": self.paused_reason,
             "breaker": self.breaker,
+            "stopped": self.halt.reason if self.halt and self.halt.stopped_at else None,
+            "stopped_since": _iso(self.halt.stopped_at) if self.halt else None,
+            "waits_until": _iso(self.halt.wait_until) if self.halt else None,
             "chosen": self.counts.chosen,
             "kept_out": self.counts.kept_out,
             "frozen": self.counts.frozen,
@@ -156,6 +178,7 @@ class Overview:
             "skipped": self.counts.skipped,
             "failed": self.counts.failed,
             "unknown": self.counts.unknown,
+            "settles_at": _iso(self.undecided.settles_at) if self.undecided else None,
             "pending": self.counts.pending,
             "second_copies": {"possible": self.copies.possible, "certain": self.copies.certain},
             "mailbox": self.mailbox,
@@ -169,16 +192,26 @@ def in_words(reason: str) -> str:
 
 
 def overview(
-    session: Session, campaign_id: int, *, now: datetime, limited: Limits = NONE
+    session: Session,
+    campaign_id: int,
+    *,
+    now: datetime,
+    limited: Limits = NONE,
+    settle_time: float | None = None,
 ) -> Overview:
     """Show one campaign; *limited* are the limits in force.
+
+    With *settle_time*, in seconds, it says until when events may settle what is unknown.
 
     :raises NotFound: for an unknown campaign.
     """
     campaign = states.find(session, campaign_id)
-    return _overview(
-        session, campaign, session.get_one(Topic, campaign.topic_id).slug, now, limited
-    )
+    topic = session.get_one(Topic, campaign.topic_id).slug
+    one = _overview(session, campaign, topic, now, limited)
+    if settle_time is None or not one.counts.unknown:
+        return one
+    seen = undecided.look(session, campaign_id, settle_time=settle_time, now=now)
+    return replace(one, undecided=seen)
 
 
 def listed(
@@ -223,4 +256,9 @@ def _overview(
         breaker=breaker.show(session).sentence if campaign.state in states.RUNNING else None,
         begins_in=campaign.due_at - now if campaign.due_at else None,
         stall=progress.stall(session, campaign, now=now, limited=limited),
+        halt=progress.halt(session, now=now) if campaign.state in states.RUNNING else None,
     )
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return instant.isoformat() if instant else None

@@ -172,8 +172,13 @@ def show(campaign_id: int, *, as_json: bool) -> None:
 def _overview(campaign_id: int) -> shown.Overview:
     parts = console.opened()
     with parts.db.reading() as session:
-        limited = parts.settings.limits
-        return shown.overview(session, campaign_id, now=console.now(), limited=limited)
+        return shown.overview(
+            session,
+            campaign_id,
+            now=console.now(),
+            limited=parts.settings.limits,
+            settle_time=parts.settings.settle_time,
+        )
 
 
 def _changes(source: Path | None, purpose: str | None, **texts: str | None) -> dict[str, Any]:
@@ -216,8 +221,7 @@ def _show_review(done: review.Review) -> None:
 def _show(one: shown.Overview) -> None:
     click.echo(f"Campaign {one.id}: {one.name} ({one.message_class.value}) is {one.label}.")
     begins = one.begins and f"It begins {one.begins}{one.soon}."
-    broken = None if one.stalled else one.breaker
-    for sentence in (one.stalled, broken, one.paused_reason, begins, one.uncertain):
+    for sentence in (one.stands_still, one.paused_reason, begins, one.uncertain):
         if sentence:
             click.echo(f"  {sentence}")
     console.table("", ["", "#people"], one.lines())

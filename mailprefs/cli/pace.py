@@ -18,6 +18,9 @@ from mailprefs.rates import Limits
 
 _NOBODY = "No process that sends is running; start one: mailprefs run, or mailprefs worker."
 
+_MAY_GO = "Mail may go out."
+_NOTHING_ELSE = "Nothing else keeps mail from going out."
+
 
 class _Standing(NamedTuple):
     """How all sending stands."""
@@ -86,9 +89,11 @@ def _document(found: _Standing) -> dict[str, Any]:
 
 
 def _show(found: _Standing) -> None:
-    click.echo(_whether(found))
+    whether = _whether(found)
     if not found.seen.alive:
         click.echo(_NOBODY)
+        whether = _NOTHING_ELSE if whether == _MAY_GO else whether
+    click.echo(whether)
     if found.calls:
         since = times.written(found.calls.refused_at)
         rate = f"{found.calls.a_second:.1f}"
@@ -114,7 +119,11 @@ def _whether(found: _Standing) -> str:
     if paced.wait_until and _waits(paced):
         return f"The vendor asked to wait until {times.written(paced.wait_until, seconds=True)}."
     full = [use for use in found.uses if use.until and use.name == limits.EVERYTHING]
-    return full[0].sentence if full else "Mail may go out."
+    # To keep to so many a second is to go; to have used up an hour or a day is to wait.
+    spent = [use for use in full if use.period != "second"]
+    if spent:
+        return spent[0].sentence
+    return f"Going at {full[0].most:,g} a second." if full and found.seen.alive else _MAY_GO
 
 
 def _goes_on(use: Use) -> str:

@@ -1,7 +1,7 @@
 """Letting campaigns go, watching them, and stopping them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Final
 
@@ -124,8 +124,10 @@ def wait(campaign_id: int, timeout: float | None) -> int:
     with console.progress() as bar:
         one, status = _watched(campaign_id, until, bar)
     if one.stalled and status == _STALLED:
-        click.echo(f"Stalled: {one.stalled}", err=True)
+        click.echo(f"Stalled: {one.stands_still}", err=True)
     click.echo(_sums(one))
+    for step in _next_steps(one):
+        click.echo(step)
     return status
 
 
@@ -138,6 +140,7 @@ def _watched(campaign_id: int, until: float | None, bar: Progress) -> tuple[Over
         with parts.db.reading() as session:
             limited = parts.settings.limits
             one = shown.overview(session, campaign_id, now=console.now(), limited=limited)
+        tell.halt(one, bar)
         bar.update(task, total=one.counts.frozen or None, completed=one.done)
         if one.state is CampaignState.DRAFT:
             msg = f"Campaign {campaign_id} is a draft; send it, then wait for it."
@@ -159,6 +162,15 @@ class _Lines:
         self._is_watched = is_watched
         self._last = ""
         self._next = 0.0
+        self._halt: str | None = None
+
+    def halt(self, one: Overview, bar: Progress) -> None:
+        """Print once, bar or not, that all sending stands still; and that it goes on."""
+        now = one.halt.sentence if one.halt else None
+        if now == self._halt or one.state not in states.RUNNING:
+            return
+        self._halt = now
+        bar.console.print(now or "Sending goes on.", markup=False, highlight=False, soft_wrap=True)
 
     def progress(self, one: Overview) -> None:
         """Print one line, unless it is too soon or nothing has changed."""
@@ -180,6 +192,18 @@ def _sums(one: Overview) -> str:
         f" + {skipped:,} skipped + {failed:,} failed + {counts.unknown:,} unknown"
         f" + {counts.pending:,} pending."
     )
+
+
+def _next_steps(one: Overview) -> Iterator[str]:
+    """Say what to do about a campaign that waits for somebody, with the commands."""
+    if one.halt and one.state in states.RUNNING:
+        yield one.halt.sentence
+    if one.state is CampaignState.PAUSED:
+        if one.paused_reason:
+            yield one.paused_reason
+        yield f"To go on: mailprefs campaign resume {one.id}"
+    if one.counts.unknown and one.state not in states.RUNNING:
+        yield f"{one.counts.unknown:,} unknown: mailprefs campaign unknown {one.id}"
 
 
 def _act(act: Callable[..., None], campaign_id: int, acting_as: str | None) -> None:

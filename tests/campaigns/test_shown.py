@@ -32,6 +32,7 @@ PROMISED = [
 ]
 BESIDE_THEM = {
     *("name", "topic", "due_at", "zone", "approved", "stalled", "stalled_since", "paused_reason"),
+    *("stopped", "stopped_since", "waits_until", "settles_at"),
     *("breaker", "second_copies"),
 }
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from mailprefs import audit
-from mailprefs.deliveries import pace
+from mailprefs.deliveries import pace, presence
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.deliveries import Delivery
 from mailprefs.schema.sending import SendCount
@@ -338,7 +338,7 @@ def test_staging_sends_tests_to_its_allow_list_only(people: Shell, letter: int) 
 def test_stopped_sending_says_why_and_goes_on_when_told(people: Shell) -> None:
     told = people.ask("sending", "show")
     assert (told["stopped"], told["waits_until"], told["limits"]) == (None, None, [])
-    assert people.do("sending", "show").startswith("Mail may go out.\nNo process that sends")
+    assert people.do("sending", "show").startswith("No process that sends is running")
     db = people.db
     with db.transaction() as session:
         pace.turn(session)
@@ -353,6 +353,52 @@ def test_stopped_sending_says_why_and_goes_on_when_told(people: Shell) -> None:
     people.do("sending", "start", "--as", ADMIN)
     told = people.ask("sending", "show")
     assert (told["stopped"], told["waits_until"]) == (None, None)
+
+
+def test_a_stop_and_a_wait_are_told_by_the_campaign_at_once(people: Shell, letter: int) -> None:
+    now = datetime.now(UTC)
+    change(people, letter, state=CampaignState.FREEZING, started_at=now)
+    db = people.db
+    with db.transaction() as session:
+        pace.turn(session)
+        pace.wait_for_all(session, seconds=100)
+    assert "The vendor asked us to wait until " in people.do("campaign", "show", letter)
+    assert people.ask("campaign", "show", letter)["waits_until"] is not None
+    with db.transaction() as session:
+        pace.stop(session, "The key was refused.")
+    db.close()
+    told = people.do("campaign", "show", letter)
+    assert "All sending is stopped since " in told
+    assert ": The key was refused. Once that is mended: `mailprefs sending start`." in told
+    shown = people.ask("campaign", "show", letter)
+    assert (shown["stopped"], shown["waits_until"]) == ("The key was refused.", None)
+    waited = people("campaign", "wait", letter, "--timeout", "0")
+    assert waited.status == 7
+    assert "All sending is stopped since " in waited.err
+    assert "All sending is stopped since " in waited.out
+
+
+def test_waiting_for_a_paused_campaign_ends_with_the_next_step(people: Shell, letter: int) -> None:
+    change(people, letter, state=CampaignState.PAUSED)
+    said = people("campaign", "wait", letter)
+    assert said.status == 5
+    assert said.out.rstrip().endswith(f"To go on: mailprefs campaign resume {letter}")
+
+
+def test_keeping_to_a_rate_a_second_is_no_hindrance(people: Shell) -> None:
+    people.set(SEND_RATE="60")
+    db, now = people.db, datetime.now(UTC)
+    at = {"turn_at": now + timedelta(hours=1), "hour_at": now, "day_at": now}
+    with db.transaction() as session:
+        session.add(SendCount(name="all", turn_n=60, hour_n=60, day_n=60, **at))
+    assert people.do("sending", "show").startswith(
+        "No process that sends is running; start one: mailprefs run, or mailprefs worker.\n"
+        "Nothing else keeps mail from going out."
+    )
+    with db.transaction() as session:
+        presence.seen(session, "here:1")
+    db.close()
+    assert people.do("sending", "show").startswith("Going at 60 a second.")
 
 
 def test_of_a_time_that_happens_twice_either_is_said(people: Shell, letter: int) -> None:

@@ -1,6 +1,6 @@
 """What is unknown, at the console: shown, decided about once, by whoever may."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
@@ -8,7 +8,8 @@ from sqlalchemy import select, update
 from mailprefs import audit
 from mailprefs.deliveries import freeze, unknown
 from mailprefs.schema.campaigns import Campaign, CampaignState
-from mailprefs.schema.deliveries import VendorPace
+from mailprefs.schema.deliveries import HandOver, VendorPace
+from mailprefs.schema.events import VendorEventRow
 from mailprefs.vendor.message import Outcome, Verdict
 from tests.cli.conftest import ADMIN, Shell
 from tests.sending import NOW, TERMS, answer, take_one
@@ -31,8 +32,60 @@ def held(people: Shell, letter: int) -> int:
     answer(db, take_one(db, TERMS), UNCLEAR)
     with db.transaction() as session:
         session.execute(update(Campaign).values(state=CampaignState.HELD))
+        long_ago = datetime.now(UTC) - timedelta(hours=2)
+        session.execute(update(HandOver).values(ended_at=long_ago))
     db.close()
     return letter
+
+
+def lost_just_now(people: Shell) -> None:
+    """Let the answer have been lost a moment ago."""
+    db = people.db
+    with db.transaction() as session:
+        session.execute(update(HandOver).values(ended_at=datetime.now(UTC)))
+    db.close()
+
+
+def test_deciding_before_events_had_their_time_takes_a_yes(people: Shell, held: int) -> None:
+    lost_just_now(people)
+    for decision, danger in (("--resend", "send it twice"), ("--accept", "without it")):
+        refused = people("campaign", "unknown", held, decision)
+        assert (refused.status, len(refused.sentences)) == (1, 1)
+        assert "Events usually settle this by " in refused.err
+        assert refused.err.rstrip().endswith(f"{danger}. To decide now: --yes")
+    assert people.ask("campaign", "show", held)["unknown"] == 2
+    assert people.do("campaign", "unknown", held, "--resend", "--yes") == (
+        "2 people of whom it was unknown will be sent it again as soon as sending goes on; "
+        "whoever has left is skipped."
+    )
+
+
+def test_until_when_nothing_needs_doing_is_said(people: Shell, held: int) -> None:
+    assert "haven't settled it by" in people.do("campaign", "unknown", held)
+    lost_just_now(people)
+    people.set(SETTLE_TIME="600")
+    said = people.do("campaign", "unknown", held)
+    assert "No event has come from the vendor since." in said
+    assert "Until then nothing needs doing." in said
+    told = people.ask("campaign", "unknown", held)
+    (batch,) = told["batches"]
+    lasts = datetime.fromisoformat(batch["settles_at"]) - datetime.fromisoformat(batch["since"])
+    assert lasts == timedelta(minutes=10)
+    assert told["settles_at"] == batch["settles_at"]
+    assert people.ask("campaign", "show", held)["settles_at"] == batch["settles_at"]
+    db, now = people.db, datetime.now(UTC)
+    with db.transaction() as session:
+        session.add(
+            VendorEventRow(natural_key="a", kind="delivered", received_at=now, occurred_at=now)
+        )
+    db.close()
+    assert "Events do come" in people.do("campaign", "unknown", held)
+
+
+def test_waiting_for_a_held_campaign_ends_with_the_next_step(people: Shell, held: int) -> None:
+    said = people("campaign", "wait", held)
+    assert said.status == 3
+    assert said.out.rstrip().endswith(f"2 unknown: mailprefs campaign unknown {held}")
 
 
 def test_it_is_shown_with_the_reason_and_both_commands(people: Shell, held: int) -> None:
@@ -72,7 +125,9 @@ def test_accepting_ends_the_campaign_and_is_audited(people: Shell, held: int) ->
     assert said == f"2 people of campaign {held} are taken as sent."
     shown = people.ask("campaign", "show", held)
     assert (shown["state"], shown["sent"], shown["unknown"]) == ("finished", 2, 0)
-    assert people.do("campaign", "unknown", held) == f"Nothing of campaign {held} is unknown."
+    assert people.do("campaign", "unknown", held).startswith(
+        f"Nothing of campaign {held} is unknown"
+    )
     db = people.db
     with db.reading() as session:
         entry = audit.of(session, ("campaign", held))[-1]

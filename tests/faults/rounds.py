@@ -113,7 +113,7 @@ def _decided(house: House, numbers: list[int], kills: list[Kill], before: Figure
     """
     held = [number for number in numbers if house.state(number) is CampaignState.HELD]
     for number in held:
-        house.call("campaign", "unknown", str(number), "--resend")
+        house.call("campaign", "unknown", str(number), "--resend", "--yes")
     settle(house, *numbers)
     found = judge(house, numbers, kills)
     if found.unknown:

@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from flask import Blueprint, g, render_template, request, url_for
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -14,6 +14,7 @@ from mailprefs.schema.alarms import Alarm
 from mailprefs.schema.deliveries import VendorPace
 from mailprefs.web import auth
 from mailprefs.web.current import here
+from mailprefs.web.staff import words
 
 _KINDS: Final = {kind.value: kind for kind in AlarmKind}
 _CAMPAIGN: Final = "campaign "
@@ -32,11 +33,7 @@ class Shown(NamedTuple):
     @property
     def sentence(self) -> Markup:
         """Give the sentence as pages set type: commands as such, apostrophes curved."""
-        parts = self.alarm.sentence.replace("'", "’").split("`")
-        return Markup("").join(
-            Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
-            for number, part in enumerate(parts)
-        )
+        return words.typeset(self.alarm.sentence)
 
     @property
     def command(self) -> str:

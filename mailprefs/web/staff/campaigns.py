@@ -65,9 +65,7 @@ def progress(campaign_id: int) -> str:
     """Give one campaign's numbers alone, for the page that shows them."""
     parts = here()
     with parts.db.reading() as session:
-        found = shown.overview(
-            session, campaign_id, now=parts.clock(), limited=parts.settings.limits
-        )
+        found = overview_of(session, campaign_id)
     return render_template("staff/_progress.html", one=found, moving=found.state in MOVING)
 
 
@@ -97,14 +95,31 @@ def page_of(campaign_id: int, trouble: str | None = None) -> str:
         moving=page.overview.state in MOVING,
         started=page.overview.state in STARTED,
         definitions=DEFINITIONS,
+        # The page tells the stop itself, so that the banner need not.
+        stopped=bool(page.overview.halt and page.overview.halt.stopped_at),
         trouble=trouble,
+    )
+
+
+def overview_of(session: Session, campaign_id: int) -> Overview:
+    """Show how a campaign stands, by the settings in force.
+
+    :raises NotFound: for an unknown campaign.
+    """
+    parts = here()
+    return shown.overview(
+        session,
+        campaign_id,
+        now=parts.clock(),
+        limited=parts.settings.limits,
+        settle_time=parts.settings.settle_time,
     )
 
 
 def _page(session: Session, campaign_id: int) -> Page:
     parts = here()
     now = parts.clock()
-    overview = shown.overview(session, campaign_id, now=now, limited=parts.settings.limits)
+    overview = overview_of(session, campaign_id)
     campaign = states.find(session, campaign_id)
     topic = session.get_one(Topic, campaign.topic_id)
     started = overview.state in STARTED

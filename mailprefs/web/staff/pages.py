@@ -135,6 +135,7 @@ def _add_filters(state: Any) -> None:  # noqa: ANN401 - Flask's set-up state
         tone=words.tone,
         when=words.when,
         action=words.action,
+        typeset=words.typeset,
     )
 
 

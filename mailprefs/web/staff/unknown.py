@@ -6,7 +6,7 @@ from typing import Final
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from mailprefs.campaigns import shown
+from mailprefs.campaigns import undecided
 from mailprefs.deliveries import unknown
 from mailprefs.deliveries.unknown import Decided
 from mailprefs.errors import BadInput, Conflict, MailprefsError
@@ -14,6 +14,7 @@ from mailprefs.policy import Role
 from mailprefs.web import auth
 from mailprefs.web.current import here
 from mailprefs.web.errors import status_of
+from mailprefs.web.staff.campaigns import overview_of
 
 Answer = Response | tuple[str, int]
 Decide = Callable[..., Decided]
@@ -34,7 +35,10 @@ def show(campaign_id: int) -> str:
 @auth.only(Role.SEND)
 def resend(campaign_id: int) -> Answer:
     """Have it sent again to whoever may still get it."""
-    told = "{} of whom it was unknown are asked about again and sent it."
+    told = (
+        "{} of whom it was unknown will be sent it again as soon as sending goes on; whoever has "
+        "left is skipped."
+    )
     return _decide(campaign_id, unknown.resend, told)
 
 
@@ -54,7 +58,7 @@ def _decide(campaign_id: int, decide: Decide, told: str) -> Answer:
             done = decide(session, campaign_id, auth.actor(), now=parts.clock(), up_to=up_to)
     except (BadInput, Conflict) as error:
         return _page(campaign_id, error), status_of(error)
-    flash(told.format("1 person" if done.people == 1 else f"{done.people:,} people"))
+    flash(told.format(undecided.in_people(done.people)))
     return redirect(url_for("staff.campaigns.show", campaign_id=campaign_id), code=303)
 
 
@@ -72,15 +76,15 @@ def _seen() -> int:
 def _page(campaign_id: int, error: MailprefsError | None = None) -> str:
     parts = here()
     with parts.db.reading() as session:
-        one = shown.overview(session, campaign_id, now=parts.clock())
-        batches = unknown.listed(session, campaign_id)
+        one = overview_of(session, campaign_id)
+        seen = undecided.look(
+            session, campaign_id, settle_time=parts.settings.settle_time, now=parts.clock()
+        )
     wanted = request.args.get("decide", "")
     return render_template(
         "staff/unknown.html",
         one=one,
-        batches=batches,
-        people=sum(batch.people for batch in batches),
-        up_to=max((batch.hand_over_id for batch in batches), default=0),
-        decide=wanted if wanted in {_RESEND, _ACCEPT} and batches else "",
+        seen=seen,
+        decide=wanted if wanted in {_RESEND, _ACCEPT} and seen.batches else "",
         trouble=str(error) if error else None,
     )

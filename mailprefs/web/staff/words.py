@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from mailprefs import times
 from mailprefs.campaigns.shown import REASONS
@@ -108,6 +108,14 @@ def when(instant: datetime | None, zone: str) -> Markup:
         instant.isoformat(timespec="seconds"),
         f"{local:%A, %d %B %Y, %H:%M:%S} ({zone})",
         times.written(instant, zone),
+    )
+
+
+def typeset(sentence: str) -> Markup:
+    """Set a sentence's type for a page: commands as such, apostrophes curved."""
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
+        for number, part in enumerate(sentence.replace("'", "’").split("`"))
     )
 
 

@@ -1,6 +1,7 @@
 """Held campaigns on staff pages: what is unknown, and a decision in two steps without a script."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import update
@@ -8,7 +9,7 @@ from sqlalchemy import update
 from mailprefs import audit
 from mailprefs.policy import Role
 from mailprefs.schema.campaigns import Campaign, CampaignState
-from mailprefs.schema.deliveries import VendorPace
+from mailprefs.schema.deliveries import HandOver, VendorPace
 from mailprefs.vendor.message import Outcome, Verdict
 from mailprefs.web.parts import Parts
 from tests.sending import NOW, answer, count, freeze_all, state_of, take_one
@@ -59,11 +60,77 @@ def test_sending_again_says_that_some_may_get_it_twice(
     browser.sign_in_as(Role.SEND)
     assert "twice" in browser.get(f"/staff/campaigns/{held}/unknown?decide=resend").text
     page = browser.follow(browser.post(f"/staff/campaigns/{held}/unknown/resend", up_to=1))
-    assert "2 people of whom it was unknown are asked about again" in page
+    assert (
+        "2 people of whom it was unknown will be sent it again as soon as sending goes on" in page
+    )
     assert count(parts.db, held).pending == 2
     assert state_of(parts.db, held) is CampaignState.SENDING
     answer(parts.db, take_one(parts.db))
     assert "2 possible" in browser.get(f"/staff/campaigns/{held}").text
+
+
+def test_a_decision_before_events_had_their_time_is_asked_about_in_words(
+    browser: Browser, parts: Parts, held: int
+) -> None:
+    browser.sign_in_as(Role.SEND)
+    ended(parts, NOW)
+    page = browser.get(f"/staff/campaigns/{held}/unknown").text
+    assert "1 call, 2 people" in page
+    assert "settled it by 22 Nov 2026, 10:00 UTC, you decide. Until then nothing needs" in page
+    sure = browser.get(f"/staff/campaigns/{held}/unknown?decide=resend").text
+    told = "Events usually settle this by 22 Nov 2026, 10:00 UTC; deciding now may send it twice."
+    assert told in sure
+    ended(parts, NOW - timedelta(hours=1))
+    assert (
+        "usually settle" not in browser.get(f"/staff/campaigns/{held}/unknown?decide=resend").text
+    )
+    assert "settled it by 22 Nov 2026, 09:00 UTC: you decide." in (
+        browser.get(f"/staff/campaigns/{held}/unknown").text
+    )
+
+
+def test_what_has_the_same_reason_stands_together(
+    browser: Browser, parts: Parts, write: Callable[..., int]
+) -> None:
+    number = write()
+    with parts.db.transaction() as session:
+        session.execute(update(Campaign).values(state=CampaignState.SCHEDULED, due_at=NOW))
+    freeze_all(parts.db, batch_size=1)
+    for _ in range(2):
+        answer(parts.db, take_one(parts.db), UNCLEAR)
+    with parts.db.transaction() as session:
+        session.execute(update(HandOver).where(HandOver.id == 1).values(ended_at=NOW))
+        later = NOW + timedelta(seconds=18)
+        session.execute(update(HandOver).where(HandOver.id == 2).values(ended_at=later))
+    browser.sign_in_as(Role.SEND)
+    page = browser.get(f"/staff/campaigns/{number}/unknown").text
+    assert "2 calls, 2 people" in page
+    assert "22 Nov 2026, 09:30:00 to 09:30:18 UTC" in page
+    assert page.count("The vendor &lt;failed&gt; (503).") == 1
+
+
+def test_a_stop_and_a_wait_stand_on_the_campaign_s_page_at_once(
+    browser: Browser, parts: Parts, held: int
+) -> None:
+    browser.sign_in_as(Role.DRAFT)
+    with parts.db.transaction() as session:
+        session.execute(update(Campaign).values(state=CampaignState.SENDING))
+        session.execute(
+            update(VendorPace).values(wait_until=NOW + timedelta(seconds=54), unclear=0)
+        )
+    page = browser.get(f"/staff/campaigns/{held}/progress").text
+    assert "asked us to wait until 22 Nov 2026, 09:30:54 UTC; it goes on by itself." in page
+    with parts.db.transaction() as session:
+        session.execute(update(VendorPace).values(stopped_at=NOW, stopped_reason="The key is bad."))
+    page = browser.get(f"/staff/campaigns/{held}").text
+    assert "All sending is stopped since 22 Nov 2026, 09:30 UTC: The key is bad." in page
+    assert "<code>mailprefs sending start</code>" in page
+
+
+def ended(parts: Parts, at: datetime) -> None:
+    """Let the call have ended at that instant."""
+    with parts.db.transaction() as session:
+        session.execute(update(HandOver).values(ended_at=at))
 
 
 def test_taken_as_sent_is_written_down_with_who_did_it(
@@ -122,4 +189,4 @@ def test_an_open_breaker_stands_on_the_campaign_s_page(
         session.execute(update(VendorPace).values(unclear=3, opened_at=NOW, probe_at=NOW))
     page = browser.get(f"/staff/campaigns/{held}/progress").text
     assert "answered nothing clear since 22 Nov 2026, 09:30 UTC" in page
-    assert "the next try is at 22 Nov 2026, 09:30:00 UTC" in page
+    assert "the next message tries it" in page
