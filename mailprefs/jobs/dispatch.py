@@ -254,9 +254,8 @@ class Worker:
     def _write(self, work: Callable[[Session], None]) -> None:
         """Write what became of a request, for as long as it takes: only we know it.
 
-        A stop waits for it, as long as it waits for anything; after that the lease runs out and the
-        batch is unknown. The same holds for the last ones before a power cut, so this commit
-        needn't wait for the disk.
+        A stop waits for it; after its time the lease runs out and the batch is unknown. The same
+        holds for the last ones before a power cut, so this commit needn't wait for the disk.
         """
         pause = _SHORTEST_RETRY
         while True:
@@ -312,8 +311,7 @@ class Workers:
         """End: calls in flight finish and are recorded, what has not begun is given back.
 
         Waits *within* seconds, by default as long as a call may take, and no longer once *hasten*
-        is set. Gives how many lines of work were left as they were: what they had in flight
-        becomes unknown when its lease has run out.
+        is set. Gives how many lines of work were left: their calls become unknown by their leases.
         """
         self._office.stopping.set()
         self.wake()
