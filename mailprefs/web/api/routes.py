@@ -37,7 +37,9 @@ def campaign(campaign_id: int) -> Response:
     """
     parts = here()
     with parts.db.reading() as session:
-        found = shown.overview(session, campaign_id, now=parts.clock())
+        found = shown.overview(
+            session, campaign_id, now=parts.clock(), settle_time=parts.settings.settle_time
+        )
     return jsonify(found.as_json())
 
 

@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, sync_playwright
 from pydantic import SecretStr
+from sqlalchemy import update
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from mailprefs.app import create_app
@@ -16,7 +17,9 @@ from mailprefs.policy import Role
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.deliveries import Batch, BatchState
 from mailprefs.settings import Environment, Settings
+from mailprefs.vendor.message import Outcome, Verdict
 from mailprefs.web.parts import Parts
+from tests.sending import answer, freeze_all, take_one
 from tests.web.conftest import ADDRESS_KEY, TOKEN_KEY
 from tests.web.staff.browsing import Browser
 from tests.web.staff.test_alarms import raised
@@ -147,6 +150,22 @@ def check(page: Page) -> None:
         " one.getBoundingClientRect().right > innerWidth).map((one) => one.outerHTML.slice(0, 120))"
     )
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (page.url, wide)
+
+
+def test_what_is_unknown_fits_a_phone(
+    open_page: Callable[..., Page], write: Callable[..., int], parts: Parts
+) -> None:
+    number, now = write(), parts.clock()
+    with parts.db.transaction() as session:
+        session.execute(update(Campaign).values(state=CampaignState.SCHEDULED, due_at=now))
+    freeze_all(parts.db, batch_size=1)
+    for reason in ("No answer came within 60 seconds.", f"The vendor said {'long' * 30}."):
+        lost = Outcome(verdict=Verdict.UNCLEAR, status=503, reason=reason)
+        answer(parts.db, take_one(parts.db), lost)
+    page = open_page(size=PHONE)
+    for path in ("", "/unknown", "/unknown?decide=resend", "/unknown?decide=accept"):
+        page.goto(f"/staff/campaigns/{number}{path}")
+        check(page)
 
 
 def test_numbers_follow_a_running_campaign_without_a_reload(
