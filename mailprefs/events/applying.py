@@ -25,8 +25,8 @@ COUNTED_AT_ONCE: Final = 250
 BOUNCED_AT_ONCE: Final = 8
 LEFT_AT_ONCE: Final = 1
 """Events in one transaction. A person's choice waits for one of the small ones at most: measured,
-on a machine busy with other work, were 11 to 20 ms for somebody who leaves (ledger and all; at worst
-50) and 12 to 17 ms for eight bounces (at worst 19). See ``docs/decisions.md``."""
+on a machine busy with other work, were 11 to 20 ms for somebody who leaves (ledger and all; at
+worst 50) and 12 to 17 ms for eight bounces (at worst 19). See ``docs/decisions.md``."""
 
 
 class Slice(NamedTuple):
