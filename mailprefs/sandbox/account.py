@@ -7,7 +7,7 @@ from typing import Final
 from flask import Blueprint, Response, jsonify, request
 
 from mailprefs import errors
-from mailprefs.sandbox import parts
+from mailprefs.sandbox import asking, parts
 from mailprefs.sandbox.mail_send import refusal
 from mailprefs.sandbox.wrongs import Wrong
 
@@ -90,18 +90,11 @@ def account() -> Response:
 @bp.post("/sandbox/account")
 def change() -> Response:
     """Be wrong in the ways that ``wrong`` lists; with an empty list, be as it should be."""
-    wish = request.get_json(silent=True) if request.mimetype == "application/json" else None
-    wanted = wish.get("wrong") if isinstance(wish, dict) else None
+    wanted = asking.json_object().get("wrong")
     if not isinstance(wanted, list) or not set(wanted) <= set(Wrong):
         raise errors.BadInput(f"The account takes wrong: a list of {', '.join(Wrong)}.")
     parts.here().account.be(Wrong(one) for one in wanted)
     return account()
-
-
-@bp.errorhandler(errors.BadInput)
-def bad_input(error: errors.BadInput) -> tuple[Response, int]:
-    """Say what a program asked wrongly."""
-    return jsonify(error=str(error)), 400
 
 
 @bp.before_request

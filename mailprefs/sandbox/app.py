@@ -6,7 +6,8 @@ from flask import Flask, Response, render_template, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
-from mailprefs.sandbox import account, checks, mail_send, pages, parts, suppression
+from mailprefs.errors import BadInput
+from mailprefs.sandbox import account, asking, checks, mail_send, pages, parts, suppression
 from mailprefs.sandbox.settings import SandboxSettings
 from mailprefs.settings import templates_dir
 
@@ -38,6 +39,7 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Flask:
     app.register_blueprint(account.bp)
     pages.install(app)
     app.register_error_handler(HTTPException, _refuse)
+    app.register_error_handler(BadInput, asking.say_what_is_wrong)
     return app
 
 

@@ -1,11 +1,9 @@
 """The sandbox's own API: what programs ask it, and how they tell it to misbehave."""
 
-from typing import Any
-
 from flask import Blueprint, Response, abort, jsonify, request
 
 from mailprefs import errors
-from mailprefs.sandbox import moods, parts
+from mailprefs.sandbox import asking, moods, parts
 from mailprefs.sandbox.records import Search
 
 bp = Blueprint("checks", __name__, url_prefix="/sandbox")
@@ -25,9 +23,9 @@ def messages() -> Response:
         words=request.args.get("words", ""),
         message_class=request.args.get("class", ""),
         to=request.args.get("to", ""),
-        after=_number("after", 0),
+        after=asking.number("after", 0),
     )
-    found = mailbox.messages(search, limit=min(_number("limit", 100), MOST_AT_ONCE))
+    found = mailbox.messages(search, limit=min(asking.number("limit", 100), MOST_AT_ONCE))
     last = found[-1].id if found else search.after
     return jsonify(messages=found, last=last, accepted=mailbox.accepted())
 
@@ -52,9 +50,9 @@ def forget() -> Response:
 def requests() -> Response:
     """List the requests that came in, refused and dropped ones too, oldest first."""
     mailbox = parts.here().mailbox
-    limit = min(_number("limit", 100), MOST_AT_ONCE)
-    found = mailbox.requests(after=_number("after", 0), limit=limit)
-    last = found[-1].id if found else _number("after", 0)
+    limit = min(asking.number("limit", 100), MOST_AT_ONCE)
+    found = mailbox.requests(after=asking.number("after", 0), limit=limit)
+    last = found[-1].id if found else asking.number("after", 0)
     return jsonify(requests=found, last=last, accepted=mailbox.accepted())
 
 
@@ -64,9 +62,9 @@ def carried() -> Response:
 
     Query: ``after`` (a message's id), ``limit`` (at most 1,000); ``last`` is the next ``after``.
     """
-    limit = min(_number("limit", MOST_AT_ONCE), MOST_AT_ONCE)
-    found = parts.here().mailbox.carried(after=_number("after", 0), limit=limit)
-    last = found[-1].id if found else _number("after", 0)
+    limit = min(asking.number("limit", MOST_AT_ONCE), MOST_AT_ONCE)
+    found = parts.here().mailbox.carried(after=asking.number("after", 0), limit=limit)
+    last = found[-1].id if found else asking.number("after", 0)
     return jsonify(carried=[one._asdict() for one in found], last=last)
 
 
@@ -79,7 +77,7 @@ def mood() -> Response:
 @bp.post("/mood")
 def put_mood() -> Response:
     """Replace the moods by one, or by a list of them: see ``moods.Mood`` for the fields."""
-    parts.here().moods.put(moods.read(_json()))
+    parts.here().moods.put(moods.read(asking.json_body()))
     return mood()
 
 
@@ -100,7 +98,7 @@ def webhook() -> Response:
 @bp.post("/webhook")
 def change_webhook() -> Response:
     """Hold events back (``paused``), post each more than once (``copies``), ``shuffled`` or not."""
-    wish = _object()
+    wish = asking.json_object()
     paused, copies, shuffled = wish.get("paused"), wish.get("copies"), wish.get("shuffled")
     flags = all(isinstance(flag, bool | None) for flag in (paused, shuffled))
     if not flags or copies not in {None, 1, 2, 3, 4, 5}:
@@ -120,35 +118,10 @@ def webhook_key() -> Response:
 @bp.post("/events")
 def tell() -> Response:
     """Post any event of one message: ``message`` (its id), ``event`` (the word), other fields."""
-    wish = _object()
+    wish = asking.json_object()
     number, word = wish.pop("message", None), wish.pop("event", None)
     if not isinstance(number, int) or not isinstance(word, str):
         raise errors.BadInput("An event has a message (its number) and an event (the word).")
     if not parts.here().webhook.tell_one(number, word, wish):
         abort(404)
     return Response(status=202)
-
-
-@bp.errorhandler(errors.BadInput)
-def bad_input(error: errors.BadInput) -> tuple[Response, int]:
-    """Say what a program asked wrongly."""
-    return jsonify(error=str(error)), 400
-
-
-def _object() -> dict[str, Any]:
-    wish = _json()
-    if not isinstance(wish, dict):
-        raise errors.BadInput("The request's body isn't a JSON object.")
-    return wish
-
-
-def _json() -> object:
-    # Any page in a browser can post a form to this machine; only a program sends JSON.
-    if request.mimetype != "application/json":
-        abort(415)
-    return request.get_json(silent=True)
-
-
-def _number(name: str, default: int) -> int:
-    text = request.args.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else default

@@ -1,12 +1,11 @@
 """``/v3/suppression/...`` as the vendor answers it, and how a program fills the lists or fates."""
 
 import hmac
-from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, request
 
 from mailprefs import errors
-from mailprefs.sandbox import fates, lists, parts
+from mailprefs.sandbox import asking, fates, lists, parts
 from mailprefs.sandbox.mail_send import refusal
 
 bp = Blueprint("suppression", __name__)
@@ -32,17 +31,17 @@ def check_key() -> Response | None:
 @bp.get("/v3/suppression/<name>")
 def page(name: str) -> Response:
     """List one list: ``start_time``, ``end_time``, ``limit`` (at most 500), ``offset``."""
-    limit = _number("limit", MOST_ON_A_PAGE)
+    limit = asking.number("limit", MOST_ON_A_PAGE)
     if name not in lists.NAMES:
         abort(404)
     if limit > MOST_ON_A_PAGE:
         return refusal(400, "limit must be at most 500", "limit")
     found = parts.here().webhook.lists.page(
         name,
-        since=_number("start_time", 0),
-        until=_number("end_time", _END_OF_TIME),
+        since=asking.number("start_time", 0),
+        until=asking.number("end_time", _END_OF_TIME),
         limit=limit,
-        skip=_number("offset", 0),
+        skip=asking.number("offset", 0),
     )
     return jsonify(found)
 
@@ -66,7 +65,7 @@ def take_off(name: str, email: str) -> Response:
 @bp.post("/sandbox/lists")
 def put() -> Response:
     """Put an address on a list: ``list``, ``email``, ``reason``, ``status``."""
-    wish = _json()
+    wish = asking.json_body()
     if not isinstance(wish, dict) or wish.get("list") not in lists.NAMES or "email" not in wish:
         raise errors.BadInput(f"Say list (one of {', '.join(lists.NAMES)}) and email.")
     said = {name: str(wish[name]) for name in ("reason", "status") if name in wish}
@@ -83,7 +82,7 @@ def fates_now() -> Response:
 @bp.post("/sandbox/fates")
 def put_fates() -> Response:
     """Replace the fates by one, or by a list of them: see ``fates.Fate`` for the fields."""
-    parts.here().webhook.fates.put(fates.read(_json()))
+    parts.here().webhook.fates.put(fates.read(asking.json_body()))
     return fates_now()
 
 
@@ -92,21 +91,3 @@ def all_delivered() -> Response:
     """End all fates: mail is delivered again."""
     parts.here().webhook.fates.put(())
     return fates_now()
-
-
-@bp.errorhandler(errors.BadInput)
-def bad_input(error: errors.BadInput) -> tuple[Response, int]:
-    """Say what a program asked wrongly."""
-    return jsonify(error=str(error)), 400
-
-
-def _json() -> Any:  # noqa: ANN401 - whatever a program sent
-    # Any page in a browser can post a form to this machine; only a program sends JSON.
-    if request.mimetype != "application/json":
-        abort(415)
-    return request.get_json(silent=True)
-
-
-def _number(name: str, default: int) -> int:
-    text = request.args.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else default
