@@ -3,9 +3,9 @@
 import base64
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
@@ -44,45 +44,51 @@ def with_key(parts: Parts, text: str) -> FlaskClient:
     return create_app(replace(parts, settings=settings)).test_client()
 
 
-@pytest.fixture
-def hooked(parts: Parts) -> FlaskClient:
-    return with_key(parts, public(KEY))
+@dataclass
+class Vendor:
+    """Somebody who posts events to the webhook, signed, about one reader's message."""
 
+    client: FlaskClient
+    reader: Reader
+    clock: Clock
 
-@pytest.fixture
-def post(clock: Clock) -> Callable[..., TestResponse]:
-    def send(
-        client: FlaskClient,
+    def post(
+        self,
         body: bytes,
+        *,
+        to: FlaskClient | None = None,
         key: ec.EllipticCurvePrivateKey = KEY,
         headers: dict[str, str] | None = None,
     ) -> TestResponse:
-        timestamp = str(int(clock.now.timestamp()))
+        timestamp = str(int(self.clock.now.timestamp()))
         signature = key.sign(timestamp.encode() + body, ec.ECDSA(hashes.SHA256()))
         signed = {
             TIMESTAMP_HEADER: timestamp,
             SIGNATURE_HEADER: base64.b64encode(signature).decode(),
         }
-        return client.post(
+        return (to or self.client).post(
             PATH,
             data=body,
             headers=signed if headers is None else headers,
             content_type="application/json",
         )
 
-    return send
+    def event(self, **more: object) -> dict[str, object]:
+        """Give one of the reader's message, delivered unless *more* says otherwise."""
+        return {
+            "event": "delivered",
+            "email": self.reader.address,
+            "ip": "203.0.113.9",
+            "useragent": "Zebra/1",
+            "timestamp": int(self.clock.now.timestamp()),
+            "sg_event_id": "event-1",
+            "mp_delivery": str(self.reader.delivery_id),
+        } | more
 
 
-def delivered(reader: Reader, clock: Clock, **more: object) -> dict[str, object]:
-    return {
-        "event": "delivered",
-        "email": reader.address,
-        "ip": "203.0.113.9",
-        "useragent": "Zebra/1",
-        "timestamp": int(clock.now.timestamp()),
-        "sg_event_id": "event-1",
-        "mp_delivery": str(reader.delivery_id),
-    } | more
+@pytest.fixture
+def vendor(parts: Parts, reader: Reader, clock: Clock) -> Vendor:
+    return Vendor(with_key(parts, public(KEY)), reader, clock)
 
 
 def body_of(*events: dict[str, object]) -> bytes:
@@ -91,13 +97,9 @@ def body_of(*events: dict[str, object]) -> bytes:
 
 
 def test_a_signed_event_is_stored_and_applied_before_the_answer(
-    hooked: FlaskClient,
-    post: Callable[..., TestResponse],
-    db: Database,
-    reader: Reader,
-    clock: Clock,
+    vendor: Vendor, db: Database, reader: Reader
 ) -> None:
-    response = post(hooked, body_of(delivered(reader, clock)))
+    response = vendor.post(body_of(vendor.event()))
     assert response.status_code == 200
     with db.reading() as session:
         assert session.query(VendorEventRow).one().delivery_id == reader.delivery_id
@@ -105,63 +107,39 @@ def test_a_signed_event_is_stored_and_applied_before_the_answer(
     assert (fact.delivery_id, fact.event) == (reader.delivery_id, "delivered")
 
 
-def test_a_copy_is_acknowledged_and_counts_nothing(
-    hooked: FlaskClient,
-    post: Callable[..., TestResponse],
-    db: Database,
-    reader: Reader,
-    clock: Clock,
-) -> None:
-    body = body_of(delivered(reader, clock))
-    assert post(hooked, body).status_code == 200
+def test_a_copy_is_acknowledged_and_counts_nothing(vendor: Vendor, db: Database) -> None:
+    body = body_of(vendor.event())
+    assert vendor.post(body).status_code == 200
     after = snapshot(db)
-    assert post(hooked, body).status_code == 200
+    assert vendor.post(body).status_code == 200
     assert snapshot(db) == after
 
 
-def test_nothing_personal_of_an_event_is_stored(
-    hooked: FlaskClient,
-    post: Callable[..., TestResponse],
-    db: Database,
-    reader: Reader,
-    clock: Clock,
-) -> None:
-    post(hooked, body_of(delivered(reader, clock, response="250 jane.doe@example.com OK")))
+def test_nothing_personal_of_an_event_is_stored(vendor: Vendor, db: Database) -> None:
+    vendor.post(body_of(vendor.event(response="250 jane.doe@example.com OK")))
     stored = "".join(snapshot(db)["vendor_events"])
     for secret in ("jane.doe", "203.0.113.9", "Zebra"):
         assert secret not in stored
 
 
-def test_the_vendors_opens_are_never_opens(
-    hooked: FlaskClient,
-    post: Callable[..., TestResponse],
-    db: Database,
-    reader: Reader,
-    clock: Clock,
-) -> None:
-    opened = delivered(reader, clock, event="open")
-    assert post(hooked, body_of(opened)).status_code == 200
+def test_the_vendors_opens_are_never_opens(vendor: Vendor, db: Database) -> None:
+    opened = vendor.event(event="open")
+    assert vendor.post(body_of(opened)).status_code == 200
     with db.reading() as session:
         assert session.query(Open).count() == 0
         assert session.query(MailboxFact).count() == 0
 
 
-def test_what_the_vendor_did_not_sign_is_refused_unread(
-    hooked: FlaskClient,
-    post: Callable[..., TestResponse],
-    db: Database,
-    reader: Reader,
-    clock: Clock,
-) -> None:
+def test_what_the_vendor_did_not_sign_is_refused_unread(vendor: Vendor, db: Database) -> None:
     before = snapshot(db)
-    body = body_of(delivered(reader, clock))
+    body = body_of(vendor.event())
     headers = {TIMESTAMP_HEADER: "1", SIGNATURE_HEADER: "AAAA"}
     attempts = [
-        post(hooked, body, key=OTHER_KEY),
-        post(hooked, body, headers={}),
-        post(hooked, body, headers=headers),
-        post(hooked, body, headers=headers | {SIGNATURE_HEADER: "not base64 ä"}),
-        post(hooked, b"rubbish", key=OTHER_KEY),
+        vendor.post(body, key=OTHER_KEY),
+        vendor.post(body, headers={}),
+        vendor.post(body, headers=headers),
+        vendor.post(body, headers=headers | {SIGNATURE_HEADER: "not base64 ä"}),
+        vendor.post(b"rubbish", key=OTHER_KEY),
     ]
     assert {attempt.status_code for attempt in attempts} == {403}
     assert {attempt.content_type for attempt in attempts} == {"application/json"}
@@ -169,58 +147,46 @@ def test_what_the_vendor_did_not_sign_is_refused_unread(
 
 
 def test_a_changed_body_is_refused(
-    hooked: FlaskClient, db: Database, reader: Reader, clock: Clock
+    vendor: Vendor, db: Database, reader: Reader, clock: Clock
 ) -> None:
     timestamp = str(int(clock.now.timestamp()))
-    body = body_of(delivered(reader, clock))
+    body = body_of(vendor.event())
     signature = KEY.sign(timestamp.encode() + body, ec.ECDSA(hashes.SHA256()))
     headers = {
         TIMESTAMP_HEADER: timestamp,
         SIGNATURE_HEADER: base64.b64encode(signature).decode(),
     }
-    assert hooked.post(PATH, data=body.rstrip(), headers=headers).status_code == 403
-    assert hooked.post(PATH, data=body, headers=headers).status_code == 200
+    assert vendor.client.post(PATH, data=body.rstrip(), headers=headers).status_code == 403
+    assert vendor.client.post(PATH, data=body, headers=headers).status_code == 200
 
 
 def test_without_a_key_nothing_is_accepted_and_the_log_says_why(
-    parts: Parts,
-    post: Callable[..., TestResponse],
-    reader: Reader,
-    clock: Clock,
-    caplog: pytest.LogCaptureFixture,
+    parts: Parts, vendor: Vendor, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
-        response = post(with_key(parts, " , "), body_of(delivered(reader, clock)))
+        response = vendor.post(body_of(vendor.event()), to=with_key(parts, " , "))
     assert response.status_code == 403
     assert "MAILPREFS_SENDGRID_WEBHOOK_KEY" in caplog.text
 
 
 def test_two_keys_hold_while_one_replaces_the_other(
-    parts: Parts, post: Callable[..., TestResponse], reader: Reader, clock: Clock
+    parts: Parts, vendor: Vendor, reader: Reader, clock: Clock
 ) -> None:
     client = with_key(parts, f"{public(OTHER_KEY)}, {public(KEY)}")
-    body = body_of(delivered(reader, clock))
-    assert post(client, body, key=KEY).status_code == 200
-    assert post(client, body, key=OTHER_KEY).status_code == 200
+    body = body_of(vendor.event())
+    assert vendor.post(body, to=client, key=KEY).status_code == 200
+    assert vendor.post(body, to=client, key=OTHER_KEY).status_code == 200
     third = ec.generate_private_key(ec.SECP256R1())
-    assert post(client, body, key=third).status_code == 403
+    assert vendor.post(body, to=client, key=third).status_code == 403
 
 
-def test_signed_rubbish_is_refused_for_good(
-    hooked: FlaskClient, post: Callable[..., TestResponse]
-) -> None:
+def test_signed_rubbish_is_refused_for_good(vendor: Vendor) -> None:
     for body in (b"", b"rubbish", b"{}", b'"text"', b"[", b"\xff\xfe", b"null"):
-        assert post(hooked, body).status_code == 400, body
+        assert vendor.post(body).status_code == 400, body
 
 
-def test_one_bad_event_does_not_spoil_the_others(
-    hooked: FlaskClient,
-    post: Callable[..., TestResponse],
-    db: Database,
-    reader: Reader,
-    clock: Clock,
-) -> None:
-    response = post(hooked, body_of({"event": "delivered"}, delivered(reader, clock)))
+def test_one_bad_event_does_not_spoil_the_others(vendor: Vendor, db: Database) -> None:
+    response = vendor.post(body_of({"event": "delivered"}, vendor.event()))
     assert response.status_code == 200
     assert response.json == {"events": 1, "set_aside": 1}
     with db.reading() as session:
@@ -228,15 +194,11 @@ def test_one_bad_event_does_not_spoil_the_others(
 
 
 def test_an_unreadable_event_is_kept_as_a_sentence_once_and_holds_nothing_personal(
-    hooked: FlaskClient,
-    post: Callable[..., TestResponse],
-    db: Database,
-    reader: Reader,
-    clock: Clock,
+    vendor: Vendor, db: Database
 ) -> None:
-    broken = delivered(reader, clock, timestamp="yesterday, says jane.doe")
+    broken = vendor.event(timestamp="yesterday, says jane.doe")
     for _ in range(3):
-        assert post(hooked, body_of(broken, {"event": "open"})).status_code == 200
+        assert vendor.post(body_of(broken, {"event": "open"})).status_code == 200
     with db.reading() as session:
         kept = [(one.sentence, one.n) for one in events.malformed(session)]
     assert kept == [("It doesn't say when it happened.", 2)]
@@ -244,27 +206,19 @@ def test_an_unreadable_event_is_kept_as_a_sentence_once_and_holds_nothing_person
 
 
 def test_a_complaint_is_in_force_when_it_is_acknowledged(
-    hooked: FlaskClient,
-    post: Callable[..., TestResponse],
-    db: Database,
-    reader: Reader,
-    clock: Clock,
+    vendor: Vendor, db: Database, reader: Reader
 ) -> None:
-    assert post(hooked, body_of(delivered(reader, clock, event="spamreport"))).status_code == 200
+    assert vendor.post(body_of(vendor.event(event="spamreport"))).status_code == 200
     assert subscribed(db, reader) == set()
 
 
 def test_a_signed_event_of_another_installation_is_acknowledged_and_changes_nobody(
-    hooked: FlaskClient,
-    post: Callable[..., TestResponse],
-    db: Database,
-    reader: Reader,
-    clock: Clock,
+    vendor: Vendor, db: Database, reader: Reader
 ) -> None:
     before = subscribed(db, reader)
     for word in ("spamreport", "unsubscribe", "bounce", "delivered"):
-        theirs = delivered(reader, clock, event=word, email="x@example.net", sg_event_id=word)
-        assert post(hooked, body_of(theirs)).status_code == 200
+        theirs = vendor.event(event=word, email="x@example.net", sg_event_id=word)
+        assert vendor.post(body_of(theirs)).status_code == 200
     assert subscribed(db, reader) == before
     with db.reading() as session:
         assert session.query(MailboxFact).count() == 0
@@ -272,11 +226,7 @@ def test_a_signed_event_of_another_installation_is_acknowledged_and_changes_nobo
 
 
 def test_a_delivery_told_late_may_hold_somebody_back_and_is_acknowledged(
-    hooked: FlaskClient,
-    post: Callable[..., TestResponse],
-    db: Database,
-    reader: Reader,
-    clock: Clock,
+    vendor: Vendor, db: Database, reader: Reader, clock: Clock
 ) -> None:
     with db.transaction() as session:
         whom = session.get(Delivery, reader.delivery_id)
@@ -289,19 +239,16 @@ def test_a_delivery_told_late_may_hold_somebody_back_and_is_acknowledged(
             )
             for day in (1, 2, 3)
         )
-    assert post(hooked, body_of(delivered(reader, clock))).status_code == 200
+    assert vendor.post(body_of(vendor.event())).status_code == 200
     earlier = int((clock.now - timedelta(days=5)).timestamp())
-    copy = delivered(reader, clock, timestamp=earlier, sg_event_id="event-2")
-    assert post(hooked, body_of(copy)).status_code == 200
+    copy = vendor.event(timestamp=earlier, sg_event_id="event-2")
+    assert vendor.post(body_of(copy)).status_code == 200
     with db.reading() as session:
         assert [one.reason.value for one in session.query(Suppression)] == ["soft_bounces"]
 
 
 def test_a_request_that_broke_off_is_asked_for_again_and_nothing_is_lost(
-    parts: Parts,
-    post: Callable[..., TestResponse],
-    reader: Reader,
-    clock: Clock,
+    parts: Parts, vendor: Vendor, reader: Reader
 ) -> None:
     class BreaksOff(Database):
         """Is gone after its first transaction."""
@@ -318,14 +265,16 @@ def test_a_request_that_broke_off_is_asked_for_again_and_nothing_is_lost(
 
     breaking = BreaksOff(parts.settings.database)
     body = body_of(
-        delivered(reader, clock),
-        delivered(reader, clock, event="spamreport", sg_event_id="event-2"),
+        vendor.event(),
+        vendor.event(event="spamreport", sg_event_id="event-2"),
     )
-    assert post(with_key(replace(parts, db=breaking), public(KEY)), body).status_code == 503
+    assert (
+        vendor.post(body, to=with_key(replace(parts, db=breaking), public(KEY))).status_code == 503
+    )
     assert subscribed(parts.db, reader) == set(), "what takes a permission away goes first"
     with parts.db.reading() as session:
         assert session.query(VendorEventRow).count() == 1
-    assert post(with_key(parts, public(KEY)), body).status_code == 200
+    assert vendor.post(body).status_code == 200
     with parts.db.reading() as session:
         told = sorted(one.event for one in session.query(MailboxFact))
     assert told == ["complained", "delivered"]
@@ -333,17 +282,17 @@ def test_a_request_that_broke_off_is_asked_for_again_and_nothing_is_lost(
 
 
 def test_too_much_at_once_is_refused_and_a_full_batch_is_not(
-    hooked: FlaskClient, post: Callable[..., TestResponse], reader: Reader, clock: Clock
+    vendor: Vendor, reader: Reader, clock: Clock
 ) -> None:
     padding = {"padding": "x" * 400_000}
-    assert post(hooked, body_of(delivered(reader, clock) | padding)).status_code == 200
-    assert post(hooked, b"[" + b" " * (2 * 1024 * 1024) + b"]").status_code == 413
+    assert vendor.post(body_of(vendor.event() | padding)).status_code == 200
+    assert vendor.post(b"[" + b" " * (2 * 1024 * 1024) + b"]").status_code == 413
 
 
 def test_what_could_not_be_stored_is_asked_for_again(
-    parts: Parts, post: Callable[..., TestResponse], reader: Reader, clock: Clock
+    parts: Parts, vendor: Vendor, reader: Reader, clock: Clock
 ) -> None:
     lost = replace(parts, db=Database("postgresql://nobody@127.0.0.1:1/none"))
-    response = post(with_key(lost, public(KEY)), body_of(delivered(reader, clock)))
+    response = vendor.post(body_of(vendor.event()), to=with_key(lost, public(KEY)))
     assert response.status_code == 503
     assert response.content_type == "application/json"
