@@ -66,6 +66,22 @@ def freeze_all(
             freeze.step(session, waiting[0], batch_size=batch_size, now=NOW, slice_size=slice_size)
 
 
+def make_frozen(
+    db: Database,
+    people: int,
+    message_class: MessageClass = MessageClass.PROMOTIONAL,
+    **columns: object,
+) -> int:
+    """Store a policy, a topic, so many *people* and a campaign to them, frozen; give its id."""
+    with db.transaction() as session:
+        factories.make_policy(session)
+        topic = factories.make_topic(session, message_class=message_class)
+        make_people(session, topic, people, **columns)
+        campaign_id = make_due(session, topic)
+    freeze_all(db)
+    return campaign_id
+
+
 def take(db: Database, terms: Terms = TERMS, *, now: datetime = NOW) -> Claim | Wait | None:
     """Claim the next batch."""
     with db.transaction(Gate.USING) as session:

@@ -31,6 +31,7 @@ from mailprefs.errors import BadAddress, MailprefsError
 from mailprefs.events import soft, taking
 from mailprefs.events.applying import BOUNCED_AT_ONCE, LEFT_AT_ONCE
 from mailprefs.events.meaning import is_hard
+from mailprefs.events.storing import Whose
 from mailprefs.policy import Source, SuppressionReason
 from mailprefs.schema.choices import Suppression, SuppressionLift
 from mailprefs.schema.events import Reconciliation
@@ -245,29 +246,30 @@ class Comparison:
 
     def _tidy(self, found: Found, now: datetime) -> None:
         """Apply the rule of soft bounces anew, and forget what is too old to matter."""
-        last = 0
-        while True:
-            with self.db.transaction(Gate.TAKING) as session:
-                often = soft.refused_often(session, after=last, limit=BOUNCED_AT_ONCE)
-                for whose in often:
-                    soft.decide(session, whose, now=now)
-            if not often:
-                break
-            last = often[-1].recipient_id or last + 1
-        last = 0
-        while True:
-            with self.db.transaction(Gate.TAKING) as session:
-                held = soft.held_back(session, after=last, limit=BOUNCED_AT_ONCE)
-                for whose in held:
-                    soft.decide(session, whose, now=now)
-                left = soft.held_back(session, after=last, limit=BOUNCED_AT_ONCE)
-            if not held:
-                break
-            found.reset += len({one.recipient_id for one in held} - {one[0] for one in left})
-            last = held[-1].recipient_id or last + 1
+        self._decide_anew(soft.refused_often, now)
+        found.reset += self._decide_anew(soft.held_back, now)
         with self.db.transaction() as session:
             soft.forget(session, now=now)
             events.forget_malformed(session, now=now)
+
+    def _decide_anew(self, find: Callable[..., list[Whose]], now: datetime) -> int:
+        """Apply the rule to everybody whom *find* lists, a few at a time; give who isn't any more.
+
+        A few, because the gate is held meanwhile.
+        """
+        last = changed = 0
+        while True:
+            with self.db.transaction(Gate.TAKING) as session:
+                listed = find(session, after=last, limit=BOUNCED_AT_ONCE)
+                for whose in listed:
+                    soft.decide(session, whose, now=now)
+                left = find(session, after=last, limit=BOUNCED_AT_ONCE)
+            if not listed:
+                return changed
+            changed += len(
+                {one.recipient_id for one in listed} - {one.recipient_id for one in left}
+            )
+            last = listed[-1].recipient_id or last + 1
 
 
 def last(session: Session) -> Reconciliation | None:

@@ -15,12 +15,13 @@ from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.deliveries import HandOver
 from mailprefs.schema.sending import Presence
 from mailprefs.vendor.message import Outcome, Verdict
-from tests.factories import make_policy, make_topic
+from tests.factories import make_topic
 from tests.sending import (
     TERMS,
     answer,
     freeze_all,
     make_due,
+    make_frozen,
     make_people,
     send_all,
     take,
@@ -34,12 +35,7 @@ UNCLEAR = Outcome(verdict=Verdict.UNCLEAR)
 @pytest.fixture
 def number(db: Database) -> int:
     """Give a newsletter to thirty people, frozen, of which some were sent a moment ago."""
-    with db.transaction() as session:
-        make_policy(session)
-        topic = make_topic(session)
-        make_people(session, topic, 30)
-        number = make_due(session, topic)
-    freeze_all(db)
+    number = make_frozen(db, 30)
     answer(db, take_one(db))
     return number
 

@@ -15,8 +15,7 @@ from mailprefs.jobs.dispatch import utc_now
 from mailprefs.schema.deliveries import VendorPace
 from mailprefs.schema.sending import CallPace
 from mailprefs.vendor.message import Outcome, Verdict
-from tests.factories import make_policy, make_topic
-from tests.sending import answer, freeze_all, make_due, make_people, take, take_one
+from tests.sending import answer, make_frozen, take, take_one
 
 REFUSED = Outcome(verdict=Verdict.LATER, status=429)
 
@@ -24,12 +23,7 @@ REFUSED = Outcome(verdict=Verdict.LATER, status=429)
 @pytest.fixture(autouse=True)
 def _many(db: Database) -> None:
     """Store a frozen newsletter to ninety people, in thirty batches."""
-    with db.transaction() as session:
-        make_policy(session)
-        topic = make_topic(session)
-        make_people(session, topic, 90)
-        make_due(session, topic)
-    freeze_all(db)
+    make_frozen(db, 90)
 
 
 def refuse(db: Database, accepted: int = 10) -> Claim:

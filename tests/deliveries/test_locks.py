@@ -25,8 +25,14 @@ from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.deliveries import Batch, BatchState, HandOver, VendorPace
 from mailprefs.schema.sending import CallPace, SendCount
 from mailprefs.vendor.message import Outcome, Verdict
-from tests.factories import make_policy, make_topic
-from tests.sending import NOW, TERMS, answer, freeze_all, make_due, make_people, take, take_one
+from tests.sending import (
+    NOW,
+    TERMS,
+    answer,
+    make_frozen,
+    take,
+    take_one,
+)
 
 pytestmark = pytest.mark.postgresql
 LONG_AGO = NOW - timedelta(days=365)
@@ -54,12 +60,7 @@ Work = Callable[[], object]
 def db(postgresql_url: str) -> Iterator[Database]:
     """Give a frozen newsletter to 300 people, in a hundred batches."""
     db = Database(postgresql_url)
-    with db.transaction() as session:
-        make_policy(session)
-        topic = make_topic(session)
-        make_people(session, topic, 300)
-        make_due(session, topic)
-    freeze_all(db)
+    make_frozen(db, 300)
     event.listen(db.engine, "after_cursor_execute", stand)
     yield db
     db.close()

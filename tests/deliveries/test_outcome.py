@@ -20,16 +20,13 @@ from mailprefs.schema.deliveries import Batch, BatchState, HandOver, VendorPace
 from mailprefs.schema.opens import Measured
 from mailprefs.schema.people import Topic
 from mailprefs.vendor.message import Outcome, Verdict
-from tests.factories import make_policy, make_topic
 from tests.sending import (
     ACCEPTED,
     NOW,
     answer,
     check_measured,
     count,
-    freeze_all,
-    make_due,
-    make_people,
+    make_frozen,
     send_all,
     state_of,
     take,
@@ -40,13 +37,7 @@ from tests.sending import (
 @pytest.fixture
 def campaign_id(db: Database) -> int:
     """Give a newsletter to seven people, frozen in batches of three."""
-    with db.transaction() as session:
-        make_policy(session)
-        topic = make_topic(session)
-        make_people(session, topic, 7)
-        campaign_id = make_due(session, topic)
-    freeze_all(db)
-    return campaign_id
+    return make_frozen(db, 7)
 
 
 def start_again(db: Database) -> None:

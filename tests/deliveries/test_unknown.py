@@ -28,9 +28,7 @@ from tests.sending import (
     answer,
     check_measured,
     count,
-    freeze_all,
-    make_due,
-    make_people,
+    make_frozen,
     send_all,
     state_of,
     take,
@@ -42,20 +40,10 @@ SETTLE = 1_800.0
 SETTLED = timedelta(seconds=SETTLE + 60)
 
 
-def make_newsletter(db: Database, people: int = 7) -> int:
-    with db.transaction() as session:
-        make_policy(session)
-        topic = make_topic(session)
-        make_people(session, topic, people)
-        campaign_id = make_due(session, topic)
-    freeze_all(db)
-    return campaign_id
-
-
 @pytest.fixture
 def campaign_id(db: Database) -> int:
     """Give a newsletter to seven people, of whom the first three are unknown and no other."""
-    campaign_id = make_newsletter(db)
+    campaign_id = make_frozen(db, 7)
     send_all(db, [UNCLEAR])
     assert state_of(db, campaign_id) is CampaignState.HELD
     return campaign_id
@@ -64,12 +52,7 @@ def campaign_id(db: Database) -> int:
 @pytest.fixture
 def notice_id(db: Database) -> int:
     """Give a notice to seven people, of whom the first three are unknown and no other."""
-    with db.transaction() as session:
-        make_policy(session)
-        topic = make_topic(session, message_class=MessageClass.ADMINISTRATIVE)
-        make_people(session, topic, 7)
-        notice_id = make_due(session, topic)
-    freeze_all(db)
+    notice_id = make_frozen(db, 7, MessageClass.ADMINISTRATIVE)
     send_all(db, [UNCLEAR])
     return notice_id
 
@@ -149,7 +132,7 @@ def test_later_events_of_a_call_change_nothing(db: Database, campaign_id: int) -
 def test_an_event_that_is_faster_than_the_answer_is_proof_whatever_it_says(
     db: Database, verdict: Verdict
 ) -> None:
-    campaign_id = make_newsletter(db)
+    campaign_id = make_frozen(db, 7)
     taken = take_one(db)
     hear(db, taken.held.hand_over_id)
     assert count(db, campaign_id).sent == 3
@@ -164,7 +147,7 @@ def test_an_event_that_is_faster_than_the_answer_is_proof_whatever_it_says(
 
 
 def test_an_event_of_a_lost_worker_s_call_proves_it(db: Database) -> None:
-    campaign_id = make_newsletter(db)
+    campaign_id = make_frozen(db, 7)
     taken = take_one(db)
     hear(db, taken.held.hand_over_id)
     with db.transaction() as session:
@@ -253,7 +236,7 @@ def test_a_proof_that_comes_before_the_second_call_makes_it_needless(
     db: Database, sender: Actor, how: str
 ) -> None:
     """Also where the batch has been cut meanwhile, and a part of it has gone."""
-    campaign_id = make_newsletter(db, people=30)
+    campaign_id = make_frozen(db, people=30)
     with db.transaction() as session:
         session.execute(update(Batch).where(Batch.id > 1).values(state=BatchState.SENT))
         session.execute(update(Batch).where(Batch.id == 1).values(last_id=Batch.first_id + 29))
@@ -414,12 +397,7 @@ def test_a_notice_waits_while_nothing_shows_that_the_webhook_works(
 
 
 def test_an_event_of_an_earlier_call_doesn_t_show_that_the_webhook_works(db: Database) -> None:
-    with db.transaction() as session:
-        make_policy(session)
-        topic = make_topic(session, message_class=MessageClass.ADMINISTRATIVE)
-        make_people(session, topic, 6)
-        notice_id = make_due(session, topic)
-    freeze_all(db)
+    notice_id = make_frozen(db, 6, MessageClass.ADMINISTRATIVE)
     send_all(db, [ACCEPTED, UNCLEAR])
     hear(db, 1)
     let_settle(db)
@@ -434,7 +412,7 @@ def test_a_notice_that_is_unknown_again_waits_for_a_person(
     let_settle(db)
     go_again(db)
     answer(db, take_one(db), UNCLEAR)
-    make_newsletter(db)
+    make_frozen(db, 7)
     send_all(db)
     hear(db, 6)
     let_settle(db)
@@ -531,12 +509,7 @@ def test_who_was_proved_to_have_it_gets_no_third_call_when_the_second_is_refused
 def test_opens_of_a_call_that_may_have_arrived_are_told_apart_though_a_second_was_refused(
     db: Database, sender: Actor
 ) -> None:
-    with db.transaction() as session:
-        make_policy(session)
-        topic = make_topic(session)
-        make_people(session, topic, 3, region="US")
-        campaign_id = make_due(session, topic)
-    freeze_all(db)
+    campaign_id = make_frozen(db, 3, region="US")
 
     def measured() -> int:
         with db.reading() as session:
@@ -555,12 +528,7 @@ def test_opens_of_a_call_that_may_have_arrived_are_told_apart_though_a_second_wa
 def test_a_call_whose_earlier_one_was_refused_late_takes_its_measuring_back(
     db: Database, sender: Actor
 ) -> None:
-    with db.transaction() as session:
-        make_policy(session)
-        topic = make_topic(session)
-        make_people(session, topic, 3, region="US")
-        campaign_id = make_due(session, topic)
-    freeze_all(db)
+    campaign_id = make_frozen(db, 3, region="US")
     first = lose(db)
     resend(db, campaign_id, sender)
     second = take_one(db)
@@ -576,7 +544,7 @@ def test_who_was_taken_as_sent_and_certainly_has_nothing_is_pending_again(
     db: Database, sender: Actor, verdict: Verdict | None
 ) -> None:
     """The campaign had finished by the decision: it is paused, and a person decides again."""
-    campaign_id = make_newsletter(db, 3)
+    campaign_id = make_frozen(db, 3)
     lost = lose(db)
     assert accept(db, campaign_id, sender) == Decided(1, 3)
     assert state_of(db, campaign_id) is CampaignState.FINISHED
@@ -603,7 +571,7 @@ def test_who_was_taken_as_sent_and_certainly_has_nothing_is_pending_again(
 
 
 def test_of_a_campaign_that_goes_on_it_goes_on_with_them(db: Database, sender: Actor) -> None:
-    campaign_id = make_newsletter(db)
+    campaign_id = make_frozen(db, 7)
     lost = lose(db)
     accept(db, campaign_id, sender)
     refuse(db, lost, Verdict.NOT_CONNECTED)
@@ -612,7 +580,7 @@ def test_of_a_campaign_that_goes_on_it_goes_on_with_them(db: Database, sender: A
 
 
 def test_of_a_stopped_campaign_they_stay_without_it(db: Database, sender: Actor) -> None:
-    campaign_id = make_newsletter(db)
+    campaign_id = make_frozen(db, 7)
     lost = lose(db)
     accept(db, campaign_id, sender)
     with db.transaction(Gate.TAKING) as session:
@@ -625,7 +593,7 @@ def test_of_a_stopped_campaign_they_stay_without_it(db: Database, sender: Actor)
 def test_what_may_have_come_by_an_earlier_call_stays_taken_as_sent(
     db: Database, sender: Actor
 ) -> None:
-    campaign_id = make_newsletter(db, 3)
+    campaign_id = make_frozen(db, 3)
     answer(db, take_one(db), UNCLEAR)
     resend(db, campaign_id, sender)
     second = lose(db)
