@@ -39,6 +39,23 @@ class RecordingVendor:
         return [person.address for mailing in self.accepted for person in mailing.people]
 
 
+class Sleeper:
+    """A module ``time`` that moves only while somebody sleeps; ``happens`` is what does then."""
+
+    def __init__(self) -> None:
+        self.now, self.slept = 1_000.0, 0.0
+        self.happens: Callable[[], object] = lambda: None
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.now += seconds
+        self.slept += seconds
+        self.happens()
+
+
 def answer(verdict: Verdict, **fields: object) -> Outcome:
     """Give one scripted answer."""
     return Outcome(verdict=verdict, **fields)  # type: ignore[arg-type]  # fields of Outcome

@@ -22,6 +22,7 @@ from mailprefs.jobs.imports.order import ImportOrder
 from mailprefs.jobs.imports.run import ImportResult
 from mailprefs.jobs.imports.run import Progress as Step
 from mailprefs.jobs.imports.run import run as run_import
+from mailprefs.jobs.in_flight import wait_for_requests
 from mailprefs.policy import Role, SubscriptionState
 from mailprefs.schema.imports import ImportedAs
 from mailprefs.schema.people import Recipient
@@ -157,6 +158,9 @@ def set_subscription(address: str, slug: str, state: str, acting_as: str | None)
         done = preferences.set_by_staff(
             session, person.id, slug, SubscriptionState(state), who, now=console.now()
         )
+        recipient_id = person.id
+    if state == SubscriptionState.UNSUBSCRIBED:
+        wait_for_requests(parts.db, recipient_id)
     now = "now" if done.has_changed else "already"
     click.echo(f"That person is {now} {state} ({slug}).")
 

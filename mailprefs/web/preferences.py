@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from mailprefs import preferences, recipients
 from mailprefs.db.database import Gate
 from mailprefs.errors import BadInput, BadToken
+from mailprefs.jobs.in_flight import wait_for_requests
 from mailprefs.links import PREFERENCES_PREFIX, PreferencesLink
 from mailprefs.policy import Purpose, Source
 from mailprefs.preferences import Applied, Door
@@ -65,6 +66,7 @@ def change(token: str) -> Response:
         if recipients.by_id(session, link.recipient_id) is None:
             return _damaged()
         applied, told = choose(session, link, parts.clock())
+    wait_for_requests(parts.db, link.recipient_id)
     if not applied.has_changed:
         told = _Told("Nothing to change", "Everything was already as you have it here.")
     return _page(link, told)

@@ -3,7 +3,8 @@
 POST is RFC 8058's one click as well as the button of the page. The token is the authority: no
 cookie, no sign-in, no form check, any body in any encoding or none, and no limit on how often
 (section 3.2 of the RFC: the receiver sends no context along). The answer is 200 only after the
-commit; 503 tells a mail provider to try again. A link that isn't ours, and one whose person is
+commit, and when no request with this person can begin any more; 503 tells a mail provider to try
+again. A link that isn't ours, and one whose person is
 gone, get the same answer as a good one and change nothing.
 
 What comes after on the page may only take back what this link did, or stop more: whoever holds a
@@ -21,6 +22,7 @@ from werkzeug.exceptions import HTTPException
 from mailprefs import preferences, recipients
 from mailprefs.db.database import Gate
 from mailprefs.errors import BadToken, StoreUnavailable
+from mailprefs.jobs.in_flight import wait_for_requests
 from mailprefs.links import UNSUBSCRIBE_PREFIX, UnsubscribeLink
 from mailprefs.policy import Purpose, Source
 from mailprefs.preferences import Applied, Door
@@ -88,6 +90,8 @@ def leave(token: str) -> Response:
         )
 
     chosen = _chosen(token, opt_out)
+    if chosen:
+        wait_for_requests(here().db, chosen.link.recipient_id)
     if not is_page:
         return Response(ONE_CLICK_ANSWER, content_type="text/plain; charset=utf-8")
     view = _view(chosen.link) if chosen else None

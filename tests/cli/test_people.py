@@ -8,6 +8,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from mailprefs import audit
+from mailprefs.cli import people as cli_people
 from mailprefs.jobs.imports import journal
 from mailprefs.jobs.imports.journal import Position
 from mailprefs.schema.choices import ConsentEntry
@@ -179,6 +180,18 @@ def test_a_choice_is_recorded_for_somebody_but_never_a_yes_over_their_no(people:
     legal = people("subscription", "set", "ada@example.org", "legal", "unsubscribed")
     assert (legal.status, len(legal.sentences)) == (1, 1)
     assert people("subscription", "set", "ada@example.org", "sport", "subscribed").status == 1
+
+
+def test_the_console_says_that_somebody_left_when_no_request_can_begin(
+    people: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[int] = []
+    monkeypatch.setattr(cli_people, "wait_for_requests", lambda _, person: waited.append(person))
+    words = ("subscription", "set", "ada@example.org", "news")
+    people.do(*words, "subscribed")
+    assert waited == []
+    people.do(*words, "unsubscribed")
+    assert len(waited) == 1
 
 
 def test_what_a_mailbox_refused_is_listed_and_lifted(people: Shell) -> None:

@@ -17,6 +17,7 @@ from mailprefs.audience import Audience
 from mailprefs.consent.ledger import Recorded, history
 from mailprefs.db.database import Gate
 from mailprefs.errors import BadAddress, BadInput, NotFound
+from mailprefs.jobs.in_flight import wait_for_requests
 from mailprefs.policy import Role, Skip, Source, SuppressionReason
 from mailprefs.preferences import leaving
 from mailprefs.preferences.choosing import Door
@@ -142,6 +143,7 @@ def unsubscribe(recipient_id: int) -> Response | tuple[str, int]:
         applied = leaving.opt_out_all(session, recipient_id, door, now=parts.clock())
     if not applied.is_known:
         raise NotFound(_GONE.format(recipient_id))
+    wait_for_requests(parts.db, recipient_id)
     flash("Done: no promotional mail reaches this person any more, from running campaigns either.")
     return redirect(url_for("staff.people.show", recipient_id=recipient_id), code=303)
 
