@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     ramp: str = ""
     # How late a schedule may be found before a person decides about it.
     missed_grace: float = Field(default=3_600, ge=60, le=30 * 86_400)
+    # People behind every number about opens, at least (k).
+    least_people: int = Field(default=20, ge=10, le=1_000)
     sending_threads: int = Field(default=2, ge=1, le=64)
     connect_timeout: float = Field(default=10, gt=0, le=300)
     read_timeout: float = Field(default=60, gt=0, le=600)

@@ -1,10 +1,10 @@
-"""The threads beside the web: sending, counting opens, alarms, comparing lists, tidying."""
+"""The threads beside the web: sending, opens, released numbers, alarms, lists, tidying."""
 
 import logging
 import threading
 from typing import Final
 
-from mailprefs.app.joining import comparison
+from mailprefs.app.joining import comparison, numbers
 from mailprefs.errors import StoreUnavailable
 from mailprefs.jobs.alarms import Watch
 from mailprefs.jobs.dispatch import Office, Workers
@@ -41,6 +41,7 @@ class Background:
             "ingest": lambda: ingest.run(self._stop),
             "tidy": self._tidy,
             "alarms": lambda: watch.run(self._stop),
+            "numbers": lambda: numbers(parts).run(self._stop),
         }
         compare = comparison(parts)
         if compare is not None:

@@ -13,6 +13,7 @@ from mailprefs.web.parts import Parts
 if TYPE_CHECKING:
     from flask import Flask
 
+    from mailprefs.jobs.closing import Closing
     from mailprefs.jobs.reconciliation import Comparison
     from mailprefs.vendor.suppression_lists import SuppressionLists
 
@@ -144,6 +145,15 @@ def comparison(parts: Parts) -> "Comparison | None":
         zone=parts.settings.time_zone,
         clock=parts.clock,
     )
+
+
+def numbers(parts: Parts) -> "Closing":
+    """Give what releases the numbers of campaigns, and closes them."""
+    from mailprefs.jobs.closing import Closing
+    from mailprefs.reports.cells import Rule
+
+    rule = Rule(people=parts.settings.least_people)
+    return Closing(db=parts.db, rule=rule, clock=parts.clock)
 
 
 def session_key(secret: bytes) -> bytes:

@@ -1,22 +1,23 @@
 """One campaign's report: what became of its mail, and how many people opened it.
 
-Read from sums only (``mailbox_totals``, ``measured_totals``), so that it takes as long after ten
-million opens as after ten. Page, command line and API show this one report, under one rule of what
-may be shown (``reports.cells``).
+What is told of opens is read from the released numbers (``reports.releases``), which are made by
+one rule; so page, command line, API, files and charts can't but say the same.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from mailprefs.errors import NotFound
-from mailprefs.opens import APPLE, DELIVERED, FETCHED, HUMAN
+from mailprefs.opens import DELIVERED
 from mailprefs.policy import MessageClass
-from mailprefs.reports import cells, statistic
-from mailprefs.reports.cells import Cell, Shown
+from mailprefs.reports import cells, releases, statistic
+from mailprefs.reports.breakdowns import Breakdown, breakdowns
+from mailprefs.reports.cells import Cell, Rule, Shown, Totals
+from mailprefs.reports.releases import Stored
 from mailprefs.reports.statistic import Doubt, Estimate, Seen
 from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.events import MailboxTotal
@@ -49,32 +50,69 @@ DEFINITIONS: Final = {
 """What each rate means: shown beside it wherever it is shown."""
 
 
+_NOTHING_YET: Final = "not_released"
+_TOO_FEW: Final = "fewer_than_k"
+_WAIT: Final = (
+    "No numbers are released yet. The first ones come a day after the first message went out, or "
+    "when somebody asks for them; after that they are made anew at most once a day."
+)
+_FEW: Final = (
+    "Fewer than {people} delivered messages may be measured; a number about so few would tell of "
+    "each of them."
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opens:
     """What may be told of a campaign's opens.
 
     ``estimate`` is None where ``doubts`` say why. ``inputs`` are the counts that the estimate is
-    made of, by their letter in the formula; None where they may not be shown.
+    made of, by their letter in the formula; None where they may not be shown. ``label`` stands
+    beside every rate if only a small part of the people allows measurement. ``loads`` were made by
+    people who are counted without being told apart.
     """
 
-    measured: int | None
-    share: float | None
-    reported: Cell
-    confirmed: Cell
-    estimate: Estimate | None
-    doubts: tuple[str, ...]
-    sentences: tuple[str, ...]
-    inputs: dict[str, int] | None
+    released_at: datetime | None = None
+    is_final: bool = False
+    people: int = cells.LEAST_PEOPLE
+    measured: int | None = None
+    share: float | None = None
+    reported: Cell = cells.WITHHELD
+    confirmed: Cell = cells.WITHHELD
+    estimate: Estimate | None = None
+    doubts: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+    inputs: dict[str, int] | None = None
+    seen: Seen | None = None
+    loads: int | None = None
+    tables: tuple[Breakdown, ...] = ()
+
+    @property
+    def label(self) -> str | None:
+        """Say of whom the rates are, where these need not be like the rest."""
+        if self.share is None or self.share >= statistic.LEAST_SHARE:
+            return None
+        return f"of the {self.share * 100:.1f} % who allow measurement"
+
+    def table(self, name: str) -> Breakdown | None:
+        """Give one breakdown by its name, if it is told."""
+        return next((one for one in self.tables if one.name == name), None)
 
     def as_json(self) -> dict[str, Any]:
         """Give the numbers with what they mean, so that anybody can compute them again."""
         return {
+            "released_at": None if self.released_at is None else self.released_at.isoformat(),
+            "final": self.is_final,
+            "least_people": self.people,
             "measured": self.measured,
             "measured_share": None if self.share is None else round(self.share, 3),
+            "label": self.label,
             "reported": self.reported.as_json(),
             "confirmed": self.confirmed.as_json(),
             "estimated": self._estimated(),
             "inputs": self.inputs,
+            "loads": self.loads,
+            "tables": {one.name: one.as_json() for one in self.tables},
             "definitions": DEFINITIONS,
         }
 
@@ -99,6 +137,7 @@ class Report:
     campaign_id: int
     name: str
     message_class: MessageClass
+    begun_at: datetime | None
     as_of: datetime
     zone: str
     rounded: bool
@@ -119,10 +158,8 @@ class Report:
         }
 
 
-def report(session: Session, campaign_id: int, *, now: datetime, rounded: bool = False) -> Report:
-    """Give the report of one campaign as it stands now.
-
-    *rounded* is for analysts and programs: counts to the next five, rates made of those.
+def find(session: Session, campaign_id: int) -> Campaign:
+    """Give a campaign that has a report.
 
     :raises NotFound: for an unknown id, and for the standing campaigns of single messages.
     """
@@ -133,94 +170,124 @@ def report(session: Session, campaign_id: int, *, now: datetime, rounded: bool =
             f"There is no campaign {campaign_id}. `mailprefs campaign list` shows those there are."
         )
         raise NotFound(msg)
-    mailbox = _mailbox(session, campaign_id)
+    return campaign
+
+
+def report(session: Session, campaign_id: int, *, now: datetime, rounded: bool = False) -> Report:
+    """Give the report of one campaign: its mail as it stands now, its opens as last released.
+
+    *rounded* is for analysts and programs: counts to the next five, rates made of those.
+
+    :raises NotFound: for an unknown id, and for the standing campaigns of single messages.
+    """
+    campaign = find(session, campaign_id)
     opens = None
     if campaign.message_class.may_be_measured:
-        begun = campaign.first_hand_over_at
-        age = None if begun is None else now - begun
-        opens = opens_of(
-            seen(session, campaign_id), age=age, delivered=mailbox["delivered"], rounded=rounded
+        release = releases.stored(session, campaign_id)
+        opens = opens_of(release, campaign, rounded=rounded) or _nothing(
+            release, campaign, _measurable(session, campaign_id)
         )
     return Report(
         campaign_id=campaign.id,
         name=campaign.name,
         message_class=campaign.message_class,
+        begun_at=campaign.first_hand_over_at,
         as_of=now,
         zone=campaign.report_zone,
         rounded=rounded,
-        mailbox=mailbox,
+        mailbox=_mailbox(session, campaign_id),
         opens=opens,
     )
 
 
-def seen(session: Session, campaign_id: int) -> Seen:
-    """Add up what was seen of one campaign, from at most sixteen sums."""
-    rows = session.execute(
-        select(MeasuredTotal.bits, MeasuredTotal.n).where(MeasuredTotal.campaign_id == campaign_id)
-    )
-    delivered = {bits: n for bits, n in rows if bits & DELIVERED}
-
-    def count(having: int, lacking: int = 0) -> int:
-        return sum(n for bits, n in delivered.items() if bits & having and not bits & lacking)
-
-    return Seen(
-        delivered=sum(delivered.values()),
-        apple=count(APPLE),
-        others_opened=count(HUMAN, lacking=APPLE),
-        apple_opened=sum(n for bits, n in delivered.items() if bits & APPLE and bits & HUMAN),
-        loaded=count(FETCHED | HUMAN),
-    )
-
-
-def opens_of(exact: Seen, *, age: timedelta | None, delivered: int, rounded: bool = False) -> Opens:
-    """Give what may be told of *exact*; *delivered* counts all messages, measured or not."""
-    counted = cells.rounded(exact) if rounded else exact
-    if exact.delivered < cells.LEAST_PEOPLE:
-        return _too_few(exact)
-    split = cells.may_be_split(cells.releasable(exact))
-    shown = cells.releasable(counted) if split else counted
+def opens_of(release: Stored | None, campaign: Campaign, *, rounded: bool) -> Opens | None:
+    """Give what was released of a campaign's opens; None if that is nothing about people."""
+    if release is None or release.numbers is None or release.numbers.totals is None:
+        return None
+    numbers = release.numbers
+    totals = release.numbers.totals
+    exact = totals.seen
+    shown = cells.rounded(exact) if rounded else exact
+    delivered = cells.fives(numbers.delivered) if rounded else numbers.delivered
     share = min(shown.delivered / max(delivered, 1), 1.0)
-    why_not = statistic.doubts(shown, age=age, share=share)
+    why_not = _doubts(release, campaign, shown, share)
+    split = totals.split and cells.may_be_split(shown, Rule(people=1))
     return Opens(
+        released_at=release.released_at,
+        is_final=release.frozen_at is not None,
+        people=release.people,
         measured=shown.delivered,
         share=share,
-        reported=_like(cells.cell(exact.loaded, exact.delivered), shown.loaded, shown.delivered),
-        confirmed=_like(cells.cell(exact.opened, exact.delivered), shown.opened, shown.delivered),
+        reported=_told(totals.reported, shown.loaded, shown.delivered, exact, totals),
+        confirmed=_told(totals.confirmed, shown.opened, shown.delivered, exact, totals),
         estimate=None if why_not else statistic.estimate(shown),
         doubts=tuple(doubt.value for doubt in why_not),
         sentences=tuple(doubt.sentence for doubt in why_not),
         inputs=_inputs(shown) if split else None,
+        seen=shown if split else None,
+        loads=cells.fives(numbers.loads) if rounded and numbers.loads else numbers.loads,
+        tables=breakdowns(numbers, shown.delivered, rounded=rounded),
     )
 
 
-def _too_few(exact: Seen) -> Opens:
-    """Tell nothing of so few people but that they are few."""
-    withheld = Cell(Shown.WITHHELD, None, None, None)
-    nothing = exact.delivered == 0
-    sentence = (
-        Doubt.NOT_MEASURED.sentence
-        if nothing
-        else f"Fewer than {cells.LEAST_PEOPLE} delivered messages may be measured; a number about "
-        "so few would tell of each of them."
+def _doubts(release: Stored, campaign: Campaign, shown: Seen, share: float) -> tuple[Doubt, ...]:
+    """List why the estimate isn't shown; one whose parts may not be told is too few of each."""
+    numbers = release.numbers
+    begun = campaign.first_hand_over_at
+    found = statistic.doubts(
+        shown,
+        # Looked at and left so: fewer than k deliveries have changed since they were counted.
+        age=None if begun is None else release.looked_at - begun,
+        share=share,
+        rulesets=numbers.rulesets if numbers else 0,
     )
+    split = bool(numbers and numbers.totals and numbers.totals.split)
+    return found if found or split else (Doubt.FEW_OF_EACH,)
+
+
+def _told(kind: Shown, n: int, of: int, exact: Seen, totals: Totals) -> Cell:
+    """Give the cell to show for a number, of which is known how it may be told."""
+    if kind is Shown.EXACT:
+        # In fives it may look like everybody, which is to be told no more exactly than if it were.
+        return cells.cell(n, of, Rule(people=1))
+    if kind is Shown.WITHHELD:
+        return cells.WITHHELD
+    if kind is Shown.OVER:
+        return Cell(kind, None, of, max(1 - cells.FEWEST / exact.delivered, 0.0))
+    # Above what is confirmed, if that is told: the two differ by too few to say by how many.
+    base = exact.opened if totals.confirmed is Shown.EXACT else 0
+    return Cell(kind, None, of, min((base + cells.FEWEST) / exact.delivered, 1.0))
+
+
+def _nothing(release: Stored | None, campaign: Campaign, measurable: tuple[int, int]) -> Opens:
+    """Say why nothing is told of people's opens; their loads may be."""
+    at_all, delivered = measurable
+    people = release.people if release else cells.LEAST_PEOPLE
+    is_final = bool(release and release.frozen_at)
+    code, sentence = _NOTHING_YET, _WAIT
+    if campaign.first_hand_over_at is not None and not at_all:
+        code, sentence = Doubt.NOT_MEASURED.value, Doubt.NOT_MEASURED.sentence
+    elif delivered < people or is_final:
+        code, sentence = _TOO_FEW, _FEW.format(people=people)
     return Opens(
-        measured=0 if nothing else None,
-        share=None,
-        reported=withheld,
-        confirmed=withheld,
-        estimate=None,
-        doubts=(Doubt.NOT_MEASURED.value if nothing else "fewer_than_k",),
+        released_at=release.released_at if release else None,
+        is_final=is_final,
+        people=people,
+        measured=0 if code == Doubt.NOT_MEASURED.value else None,
+        doubts=(code,),
         sentences=(sentence,),
-        inputs=None,
+        loads=release.numbers.loads if release and release.numbers else None,
     )
 
 
-def _like(rule: Cell, n: int, of: int) -> Cell:
-    """Give the numbers to show, as far as the rule lets the exact ones be shown."""
-    if rule.shown is Shown.EXACT:
-        return cells.cell(n, of)
-    bound = cells.FEWEST / of
-    return Cell(rule.shown, None, of, bound if rule.shown is Shown.UNDER else 1 - bound)
+def _measurable(session: Session, campaign_id: int) -> tuple[int, int]:
+    """Count the messages that may be measured, and those of them that were delivered."""
+    rows = session.execute(
+        select(MeasuredTotal.bits, func.sum(MeasuredTotal.n))
+        .where(MeasuredTotal.campaign_id == campaign_id)
+        .group_by(MeasuredTotal.bits)
+    ).all()
+    return sum(n for _, n in rows), sum(n for bits, n in rows if bits & DELIVERED)
 
 
 def _inputs(shown: Seen) -> dict[str, int]:

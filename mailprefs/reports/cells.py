@@ -1,8 +1,9 @@
 """Which numbers about opens may be shown: one rule for staff, pages, exports and programs alike.
 
 A number about few people tells of each of them, and so does "everybody" or "nobody". A cell is
-shown exactly only if at least ``LEAST_PEOPLE`` stand behind it and at least ``FEWEST`` of them did
-and did not open.
+shown exactly only if at least ``Rule.people`` stand behind it and at least ``Rule.fewest`` of them
+did and did not open. And since whoever keeps yesterday's numbers can subtract them from today's,
+what was added to a number obeys the rule as well: it grows by at least ``Rule.fewest`` or not.
 
 Nothing here reads a database or a clock.
 """
@@ -13,11 +14,21 @@ from typing import Any, Final, NamedTuple
 from mailprefs.reports.statistic import Seen
 
 LEAST_PEOPLE: Final = 20
-"""People behind a number (k), at least."""
+"""People behind a number (k), at least, unless a setting says otherwise; never under ten."""
 FEWEST: Final = 3
 """Opens, and non-opens, at least; fewer are told as "under" or "over"."""
 ROUNDED_TO: Final = 5
 """Analysts and programs get counts to the next five, and rates made of those."""
+
+
+class Rule(NamedTuple):
+    """How many people a number needs behind it, and how many of them on either side."""
+
+    people: int = LEAST_PEOPLE
+    fewest: int = FEWEST
+
+
+USUAL: Final = Rule()
 
 
 class Shown(StrEnum):
@@ -46,50 +57,135 @@ class Cell(NamedTuple):
         return {"shown": self.shown.value, "n": self.n, "of": self.of, "rate": rate}
 
 
-def cell(n: int, of: int) -> Cell:
+WITHHELD: Final = Cell(Shown.WITHHELD, None, None, None)
+
+
+class Totals(NamedTuple):
+    """What may be told of a campaign's totals, exactly.
+
+    ``seen`` holds the numbers to tell, the parts in it only if ``split``. ``confirmed`` and
+    ``reported`` say how those two may be told. ``least`` is how many of the people have been told
+    of as nearly all: no later number may show that they were fewer.
+    """
+
+    seen: Seen
+    split: bool
+    confirmed: Shown
+    reported: Shown
+    least: int = 0
+
+
+def cell(n: int, of: int, rule: Rule = USUAL) -> Cell:
     """Give *n* of *of* people as it may be shown."""
-    if of < LEAST_PEOPLE:
-        return Cell(Shown.WITHHELD, None, None, None)
-    if n < FEWEST:
-        return Cell(Shown.UNDER, None, of, FEWEST / of)
-    if of - n < FEWEST:
-        return Cell(Shown.OVER, None, of, 1 - FEWEST / of)
+    if of < rule.people:
+        return WITHHELD
+    if n < rule.fewest:
+        return Cell(Shown.UNDER, None, of, min(rule.fewest / of, 1.0) if of else 1.0)
+    if of - n < rule.fewest:
+        return Cell(Shown.OVER, None, of, max(1 - rule.fewest / of, 0.0))
     return Cell(Shown.EXACT, n, of, n / of)
 
 
-def may_be_split(seen: Seen) -> bool:
+def may_be_split(seen: Seen, rule: Rule = USUAL) -> bool:
     """Tell whether the Apple people and the others may be shown apart."""
-    return cell(seen.others_opened, seen.others).shown is Shown.EXACT
+    return cell(seen.others_opened, seen.others, rule).shown is Shown.EXACT
 
 
-def releasable(seen: Seen) -> Seen:
+def releasable(seen: Seen, rule: Rule = USUAL) -> Seen:
     """Give what was seen without what would tell of few people.
 
     Fewer than three Apple people are counted with the others; of the Apple people only as many
     surely opened as their own cell may show, so that no hidden number can be computed from a shown
     one. Both only lower the confirmed rate, which says "at least".
     """
-    if seen.apple < FEWEST:
-        return seen._replace(apple=0, others_opened=seen.opened, apple_opened=0)
-    shown = cell(seen.apple_opened, seen.apple).shown
+    if seen.apple < rule.fewest:
+        return _together(seen)
+    shown = cell(seen.apple_opened, seen.apple, rule).shown
     if shown is Shown.EXACT:
         return seen
-    bound = seen.apple - FEWEST if shown is Shown.OVER else 0
+    bound = seen.apple - rule.fewest if shown is Shown.OVER else 0
     return seen._replace(apple_opened=bound)
+
+
+def totals(exact: Seen, before: Totals | None = None, rule: Rule = USUAL) -> Totals:
+    """Give what may be told of *exact* to people who were told *before*."""
+    split = may_be_split(exact, rule)
+    seen = releasable(exact, rule) if split else _together(exact)
+    if before is not None:
+        seen = _steady(seen, before.seen, rule)
+    least = before.least if before else 0
+    confirmed = cell(exact.opened, exact.delivered, rule).shown
+    if confirmed is Shown.OVER:
+        least = max(least, exact.delivered)
+    if confirmed is Shown.EXACT and seen.opened < least:
+        confirmed = Shown.WITHHELD
+    return Totals(
+        seen=seen,
+        split=split and confirmed is Shown.EXACT,
+        confirmed=confirmed,
+        reported=_reported(exact, seen, confirmed, rule),
+        least=least,
+    )
+
+
+def may_follow(new: Totals, before: Totals, rule: Rule = USUAL) -> bool:
+    """Tell whether *new* totals may be told to people who know those *before*.
+
+    So many more must have opened that the difference tells of nobody; and what was told exactly
+    isn't hidden again, because the old number would still bound it.
+    """
+    grown = new.seen.opened - before.seen.opened >= rule.fewest
+    kept = before.reported is not Shown.EXACT or new.reported is Shown.EXACT
+    return grown and kept
 
 
 def rounded(seen: Seen) -> Seen:
     """Give what was seen in fives, parts never larger than their whole."""
-    delivered = _fives(seen.delivered)
-    apple = min(_fives(seen.apple), delivered)
+    delivered = fives(seen.delivered)
+    apple = min(fives(seen.apple), delivered)
     return Seen(
         delivered=delivered,
         apple=apple,
-        others_opened=min(_fives(seen.others_opened), delivered - apple),
-        apple_opened=min(_fives(seen.apple_opened), apple),
-        loaded=min(_fives(seen.loaded), delivered),
+        others_opened=min(fives(seen.others_opened), delivered - apple),
+        apple_opened=min(fives(seen.apple_opened), apple),
+        loaded=min(fives(seen.loaded), delivered),
     )
 
 
-def _fives(n: int) -> int:
+def fives(n: int) -> int:
+    """Give *n* to the next five."""
     return (n + ROUNDED_TO // 2) // ROUNDED_TO * ROUNDED_TO
+
+
+def _together(seen: Seen) -> Seen:
+    return seen._replace(apple=0, others_opened=seen.opened, apple_opened=0)
+
+
+def _steady(new: Seen, before: Seen, rule: Rule) -> Seen:
+    """Leave a number as it was told unless it has changed by enough to be told anew."""
+
+    def told(now: int, then: int, most: int) -> int:
+        return min(then if abs(now - then) < rule.fewest else now, most)
+
+    if bool(new.apple) != bool(before.apple):
+        return new
+    return new._replace(
+        others_opened=told(new.others_opened, before.others_opened, new.others),
+        apple_opened=told(new.apple_opened, before.apple_opened, new.apple),
+        loaded=told(new.loaded, before.loaded, new.delivered),
+    )
+
+
+def _reported(exact: Seen, seen: Seen, confirmed: Shown, rule: Rule) -> Shown:
+    """Say how the reported number may be told beside the confirmed one.
+
+    What lies between the two are people as well: fewer than the fewest of them would be told by a
+    subtraction.
+    """
+    shown = cell(exact.loaded, exact.delivered, rule).shown
+    if confirmed is Shown.WITHHELD:
+        return Shown.WITHHELD
+    between = seen.loaded - seen.opened
+    if shown is Shown.EXACT and confirmed is Shown.EXACT and between < rule.fewest:
+        return Shown.UNDER
+    return shown

@@ -76,6 +76,7 @@ class Doubt(StrEnum):
     MOSTLY_APPLE = "mostly_apple"
     LOW_SHARE = "few_allow_measurement"
     WIDE = "interval_too_wide"
+    RULES_CHANGED = "ruleset_changed"
 
     @property
     def sentence(self) -> str:
@@ -103,7 +104,24 @@ _SENTENCES: Final = {
         "these people need not be like the rest."
     ),
     Doubt.WIDE: f"The interval would be wider than {WIDEST * 100:.0f} points.",
+    Doubt.RULES_CHANGED: (
+        "The rules that tell people from machines changed while this campaign was counted, so its "
+        "opens weren’t all counted alike."
+    ),
 }
+
+
+class Difference(NamedTuple):
+    """How much more often one campaign was opened than another, with its 95 % interval."""
+
+    points: float
+    low: float
+    high: float
+
+    @property
+    def is_certain(self) -> bool:
+        """Tell whether chance alone doesn't explain it: the interval excludes no difference."""
+        return self.low > 0 or self.high < 0
 
 
 def estimate(seen: Seen) -> Estimate:
@@ -131,11 +149,34 @@ def estimate(seen: Seen) -> Estimate:
     )
 
 
-def doubts(seen: Seen, *, age: timedelta | None, share: float) -> tuple[Doubt, ...]:
+def difference(one: Seen, other: Seen) -> Difference:
+    """Compare the estimated rates of two campaigns, as if their readers had come by chance.
+
+    Newcombe's interval (1998, method 10) from the Wilson intervals of the people whose opens can
+    be seen. Unlike the interval of one rate, it holds chance in who read, too: the question is
+    whether the one message is opened more often, not whether it happened to be.
+
+    :raises ValueError: when no person's opens can be seen in one of them (N = 0).
+    """
+    first, second = estimate(one).rate, estimate(other).rate
+    low_one, high_one = _around(first, one.others)
+    low_other, high_other = _around(second, other.others)
+    points = first - second
+    return Difference(
+        points,
+        points - sqrt((first - low_one) ** 2 + (high_other - second) ** 2),
+        points + sqrt((high_one - first) ** 2 + (second - low_other) ** 2),
+    )
+
+
+def doubts(
+    seen: Seen, *, age: timedelta | None, share: float, rulesets: int = 1
+) -> tuple[Doubt, ...]:
     """List every reason not to show the estimate, none for one that may be shown.
 
     *age* counts from the campaign's first hand-over (None before it); *share* is the part of all
-    delivered messages that may be measured.
+    delivered messages that may be measured; *rulesets* is how many tables of rules told people from
+    machines in this campaign.
     """
     if seen.delivered == 0:
         return (Doubt.NOT_MEASURED,)
@@ -147,6 +188,7 @@ def doubts(seen: Seen, *, age: timedelta | None, share: float) -> tuple[Doubt, .
         Doubt.MOSTLY_APPLE: seen.apple / seen.delivered > MOST_APPLE,
         Doubt.LOW_SHARE: share < LEAST_SHARE,
         Doubt.WIDE: _is_wide(seen),
+        Doubt.RULES_CHANGED: rulesets > 1,
     }
     return tuple(doubt for doubt, holds in held.items() if holds)
 
@@ -155,7 +197,11 @@ def _wilson(observed: float, seen: Seen) -> tuple[float, float]:
     """Give Wilson's 95 % interval around the rate of the N, for the whole of D."""
     if seen.apple == 0:
         return observed, observed
-    size = seen.others * seen.delivered / seen.apple
+    return _around(observed, seen.others * seen.delivered / seen.apple)
+
+
+def _around(observed: float, size: float) -> tuple[float, float]:
+    """Give Wilson's 95 % interval of a rate observed in a sample of *size*."""
     spread = Z_95 * Z_95 / size
     centre = (observed + spread / 2) / (1 + spread)
     half = Z_95 * sqrt(observed * (1 - observed) / size + spread / (4 * size)) / (1 + spread)

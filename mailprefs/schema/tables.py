@@ -9,10 +9,23 @@ from mailprefs.schema import (
     imports,
     opens,
     people,
+    reports,
     sending,
     staff,
 )
 from mailprefs.schema.base import Base
 
 metadata = Base.metadata
-GROUPS = (people, choices, staff, campaigns, deliveries, events, opens, imports, alarms, sending)
+GROUPS = (
+    people,
+    choices,
+    staff,
+    campaigns,
+    deliveries,
+    events,
+    opens,
+    imports,
+    alarms,
+    sending,
+    reports,
+)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from mailprefs import opens
 from mailprefs.db.database import Database, Gate
 from mailprefs.opens import Fetch
-from mailprefs.reports.campaigns import seen
+from mailprefs.reports.counted import sums
 from mailprefs.reports.statistic import Seen
 from mailprefs.useragents import Client, OpenKind, Reason
 from tests.factories import (
@@ -49,6 +49,6 @@ def test_machines_behind_apples_proxy_people_and_scanners_each_count_as_what_the
         )
         opens.set_bits(session, dict.fromkeys(ids, opens.DELIVERED))
     with db.reading() as session:
-        assert seen(session, number) == Seen(
+        assert sums(session, number).seen == Seen(
             delivered=7, apple=2, others_opened=2, apple_opened=1, loaded=4
         )
