@@ -28,11 +28,12 @@ BATCH: Final = 1_000
 """Hits counted in one transaction at most: a person's choice waits for one batch."""
 HELD_SECONDS: Final = 0.05
 """How long a batch is to keep a person's choice waiting; where it takes longer, it is cut down."""
-_SMALLEST_BATCH: Final = 125
+_SMALLEST_BATCH: Final = 250
 IDLE_SECONDS: Final = 1.0
 """How long a hit waits at most to be counted, while nothing is in the way."""
 _TROUBLE_SECONDS: Final = 10.0
 _LARGEST_ID: Final = 2**63 - 1
+_LARGEST_RULESET: Final = 2**15 - 1
 
 log = logging.getLogger("mailprefs.ingest")
 
@@ -44,13 +45,19 @@ class _Overtaken(Exception):
 class Ingest:
     """Counts the hits of one spool directory, by one process of a machine at a time."""
 
-    def __init__(self, db: Database, directory: Path, clock: Callable[[], datetime]) -> None:
-        """Take the directory whose segments are counted into *db*; *clock* dates the positions."""
+    def __init__(
+        self, db: Database, directory: Path, clock: Callable[[], datetime], *, batch: int = BATCH
+    ) -> None:
+        """Take the directory whose segments are counted into *db*; *clock* dates the positions.
+
+        *batch*: how many hits to count in one transaction at most.
+        """
         self._db = db
         self._directory = directory
         self._clock = clock
         self._told: frozenset[str] = frozenset()
-        self._size = BATCH
+        self._size = self._most = batch
+        self._calls = opens.Calls()
 
     def run(self, stop: threading.Event, *, idle: float = IDLE_SECONDS) -> None:
         """Count until *stop* is set; wait while another process does, or the database is away."""
@@ -96,12 +103,16 @@ class Ingest:
             records, after = spool.read(segment.path, position, self._size)
             if after == position:
                 break
-            fetches = [fetch for record in records if (fetch := _fetch(record))]
-            with self._db.transaction(Gate.USING) as session:
+            # In order before the gate, so that nobody waits for it.
+            gathered = opens.gather(fetch for record in records if (fetch := _fetch(record)))
+            # What a power cut takes back is in the segment still, and its position goes with it. The
+            # last batch keeps all before it, because the segment may be removed then.
+            is_last = not segment.has_more(after)
+            with self._db.transaction(Gate.USING, durable=is_last) as session:
                 begun = time.monotonic()
                 _move(session, segment.identity, position, after, self._clock())
-                opens.record(session, fetches)
-            self._size = next_size(self._size, time.monotonic() - begun)
+                opens.count(session, gathered, self._calls)
+            self._size = next_size(self._size, time.monotonic() - begun, self._most)
             total += len(records)
             position = after
         if spool.remove(segment, position):
@@ -129,11 +140,11 @@ class Ingest:
         self._told = found
 
 
-def next_size(size: int, held: float) -> int:
+def next_size(size: int, held: float, most: int = BATCH) -> int:
     """Give how many hits to count next, after *size* of them kept the gate for *held* seconds."""
     if held > HELD_SECONDS:
-        return max(size // 2, _SMALLEST_BATCH)
-    return min(size * 2, BATCH) if held < HELD_SECONDS / 3 else size
+        return max(size // 2, min(_SMALLEST_BATCH, most))
+    return min(size * 2, most) if held < HELD_SECONDS / 3 else size
 
 
 def _move(session: Session, identity: bytes, before: int, after: int, now: datetime) -> None:
@@ -172,14 +183,19 @@ def _fetch(record: Record) -> Fetch | None:
         campaign_id=record.subject if record.is_aggregate else record.subject >> 32,
         delivery_id=None if record.is_aggregate else record.subject,
         at=at,
-        kind=OpenKind(record.kind) if record.kind in _KINDS else OpenKind.UNKNOWN,
-        reason=Reason(record.reason) if record.reason in _REASONS else Reason.NOT_TOLD,
-        ruleset=record.ruleset,
-        client=Client(record.client) if record.client in _CLIENTS else Client.UNKNOWN,
-        country=record.country,
+        kind=_KINDS.get(record.kind, OpenKind.UNKNOWN),
+        reason=_REASONS.get(record.reason, Reason.NOT_TOLD),
+        # What a column of 16 bits holds; 0 says that evidence was reduced.
+        ruleset=min(max(record.ruleset, 1), _LARGEST_RULESET),
+        client=_CLIENTS.get(record.client, Client.UNKNOWN),
+        country=record.country if record.country is None or _is_code(record.country) else None,
     )
 
 
-_KINDS = frozenset(map(int, OpenKind))
-_REASONS = frozenset(map(int, Reason))
-_CLIENTS = frozenset(map(int, Client))
+def _is_code(country: str) -> bool:
+    return country.isascii() and country.isalpha()
+
+
+_KINDS = {int(kind): kind for kind in OpenKind}
+_REASONS = {int(reason): reason for reason in Reason}
+_CLIENTS = {int(client): client for client in Client}

@@ -117,7 +117,7 @@ def test_a_crash_before_the_commit_loses_and_doubles_nothing(
         assert session.query(Loads).one().n == 1
 
 
-@pytest.mark.parametrize("step", ["record", "_move"])
+@pytest.mark.parametrize("step", ["count", "_move"])
 def test_position_and_effect_are_one(
     *,
     db: Database,
@@ -129,7 +129,7 @@ def test_position_and_effect_are_one(
 ) -> None:
     """Whichever of the two fails after it has written, neither stays."""
     writer.append(hit(sent[0] >> 32, is_aggregate=True))
-    place = opens if step == "record" else ingest
+    place = opens if step == "count" else ingest
     write = getattr(place, step)
 
     def write_and_fail(*arguments: object) -> None:
@@ -196,17 +196,11 @@ def test_a_replayed_segment_counts_no_person_twice(
 
 
 def test_batches_follow_each_other_to_the_end(
-    db: Database,
-    sent: list[int],
-    writer: Spool,
-    directory: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    db: Database, sent: list[int], writer: Spool, directory: Path
 ) -> None:
-    monkeypatch.setattr(ingest, "BATCH", 7)
-    monkeypatch.setattr(ingest, "_SMALLEST_BATCH", 7)
     for one in sent:
         writer.append(hit(one))
-    assert Ingest(db, directory, lambda: NOW).drain() == 40
+    assert Ingest(db, directory, lambda: NOW, batch=7).drain() == 40
     assert counts(db) == (40, 40, 40)
 
 
@@ -317,7 +311,7 @@ def test_a_damaged_file_is_named_once_and_holds_up_nothing(
 
 def test_a_batch_that_keeps_people_waiting_is_cut_down_and_grows_again() -> None:
     assert ingest.next_size(1_000, 0.06) == 500
-    assert ingest.next_size(125, 9.0) == 125
+    assert ingest.next_size(250, 9.0) == 250
     assert ingest.next_size(500, 0.03) == 500
     assert ingest.next_size(500, 0.01) == 1_000
     assert ingest.next_size(1_000, 0.01) == 1_000

@@ -1,0 +1,201 @@
+"""What a batch of fetches changes, given what is known of each delivery. Pure rules.
+
+A fetch counts for the first open of its kind, a machine's are told apart by time:
+
+* whoever opens within five seconds of the hand-over's end, or before the message was delivered,
+  is a machine that looks through mail on its way, whatever its user agent says, and through
+  whatever proxy it came. So the open is a scanner's with the reason "too fast", which says of
+  itself that the user agent spoke for a person;
+* while the request that hands the message over still runs, its end lies after every fetch;
+* while nobody has told when the message was delivered, an open counts as what it looks like, and
+  the fetch is kept at hand: ``deciding`` looks at it again.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Final, NamedTuple
+
+from mailprefs import consent
+from mailprefs.opens.bits import APPLE, HUMAN_KINDS, OF_KIND
+from mailprefs.opens.fetches import Fetch
+from mailprefs.opens.periods import Period
+from mailprefs.useragents import Client, OpenKind, Reason
+
+TOO_FAST: Final = timedelta(seconds=5)
+"""An open this soon after the hand-over is a machine's, through whatever proxy it came."""
+ADMISSIBLE_DELAY: Final = timedelta(days=3)
+"""How long the vendor tries to deliver: what isn't told by then never will be."""
+
+
+class HandedOver(NamedTuple):
+    """When one delivery's message went to the vendor.
+
+    ``end`` is when the request ended, None while it runs. Of a message that was handed over a
+    second time because nobody knew about the first, ``again`` is when the second request began, and
+    ``first_end`` when the first one had ended: whoever opens between the two has the first copy.
+    """
+
+    end: datetime | None
+    again: datetime | None = None
+    first_end: datetime | None = None
+
+    def is_too_fast(self, at: datetime) -> bool:
+        """Tell whether nobody can have read the message by then."""
+        if self.again is not None and self.first_end is not None and at < self.again:
+            return at < self.first_end + TOO_FAST
+        return self.end is None or at < self.end + TOO_FAST
+
+
+class Known(NamedTuple):
+    """What is known of a delivery that may be measured.
+
+    ``kinds`` has the bit ``1 << kind`` for each kind of which there is an open. Without
+    ``handed_over`` nothing is known of its way to the vendor.
+    """
+
+    bits: int
+    kinds: int
+    policy_version_id: int
+    recipient_id: int
+    apple_seen_on: date | None
+    delivered_at: datetime | None
+    handed_over: HandedOver | None
+
+    def is_machines(self, at: datetime) -> bool:
+        """Tell whether nobody can have read the message by then."""
+        return (self.delivered_at is not None and at < self.delivered_at) or (
+            self.handed_over is not None and self.handed_over.is_too_fast(at)
+        )
+
+
+class Row(NamedTuple):
+    """A row of ``opens``."""
+
+    delivery_id: int
+    kind: int
+    reason: int
+    ruleset: int
+    policy_version_id: int
+    first_seen_at: datetime
+    country: str | None
+    client: int
+
+
+Cell = tuple[int, str, str, int]
+"""A cell of the rollup: campaign, dimension, value and kind."""
+
+
+class Effect(NamedTuple):
+    """What a batch changes.
+
+    ``rows`` are new ones of ``opens``. ``cells`` and ``totals`` are added to the sums (a campaign's
+    deliveries by their bits), ``bits`` are those that deliveries have now. ``undecided`` are kept
+    until more is known, and ``apple`` are the days on which Apple's proxy loaded people's mail.
+    """
+
+    rows: list[Row]
+    cells: Counter[Cell]
+    bits: dict[int, int]
+    totals: Counter[tuple[int, int]]
+    undecided: list[Fetch]
+    apple: dict[int, date]
+
+
+def as_machines(fetch: Fetch) -> Fetch:
+    """Give a fetch that came before a person can have read the message, as what it is."""
+    return fetch._replace(
+        kind=OpenKind.SCANNER, reason=Reason.TOO_FAST, client=Client.UNKNOWN, country=None
+    )
+
+
+def cells(rows: Iterable[Row], periods: Mapping[int, Period]) -> Counter[Cell]:
+    """Add up the cells of the rollup in which rows of ``opens`` count."""
+    # Many rows are alike: their cells are worked out once.
+    alike = Counter(
+        (row.delivery_id >> 32, row.first_seen_at, row.kind, row.client, row.country)
+        for row in rows
+    )
+    found: Counter[Cell] = Counter()
+    for (campaign_id, minute, kind, client, country), n in alike.items():
+        found[campaign_id, "hour", periods[campaign_id].hour(minute), kind] += n
+        found[campaign_id, "client", str(client), kind] += n
+        if country is not None:
+            found[campaign_id, "country", country, kind] += n
+    return found
+
+
+def moved(before: Mapping[int, int], after: Mapping[int, int]) -> Counter[tuple[int, int]]:
+    """Give how the totals move when deliveries' bits change from *before* to *after*."""
+    totals: Counter[tuple[int, int]] = Counter()
+    for delivery_id, new in after.items():
+        totals[delivery_id >> 32, before[delivery_id]] -= 1
+        totals[delivery_id >> 32, new] += 1
+    return totals
+
+
+def judge(
+    by_delivery: Mapping[int, list[Fetch]],
+    known: Mapping[int, Known],
+    periods: Mapping[int, Period],
+    policies: Sequence[tuple[datetime, int]],
+) -> Effect:
+    """Give what fetches change; those of deliveries that aren't known are nobody's."""
+    effect = Effect([], Counter(), {}, Counter(), [], {})
+    for delivery_id, fetches in by_delivery.items():
+        what, period = known.get(delivery_id), periods.get(delivery_id >> 32)
+        if what is None or period is None:
+            continue
+        bits, kinds = what.bits, what.kinds
+        for fetch in fetches:
+            if fetch.at >= period.until:
+                break
+            judged = _judged(fetch, what, effect)
+            kind = int(judged.kind)
+            if judged.reason is Reason.APPLE_PRIVACY:
+                _seen(effect, what, period.day(judged.at))
+                bits |= APPLE
+            if not kinds >> kind & 1:
+                kinds |= 1 << kind
+                bits |= OF_KIND[kind]
+                effect.rows.append(as_row(judged, policies, what.policy_version_id))
+        if bits != what.bits:
+            effect.bits[delivery_id] = bits
+    effect.cells.update(cells(effect.rows, periods))
+    effect.totals.update(moved({one: known[one].bits for one in effect.bits}, effect.bits))
+    return effect
+
+
+def as_row(fetch: Fetch, policies: Sequence[tuple[datetime, int]], otherwise: int) -> Row:
+    """Give the row of ``opens`` for a fetch: to the minute, under the policy then in force.
+
+    That may be a later one than the message was sent under; *otherwise*: before the first one.
+    """
+    return Row(
+        fetch.delivery_id or 0,
+        int(fetch.kind),
+        int(fetch.reason),
+        fetch.ruleset,
+        consent.policy_at(policies, fetch.at) or otherwise,
+        fetch.at.replace(second=0, microsecond=0),
+        fetch.country,
+        int(fetch.client),
+    )
+
+
+def _judged(fetch: Fetch, what: Known, effect: Effect) -> Fetch:
+    """Give a fetch as what it is; one that can't be told yet is noted as such."""
+    if fetch.kind not in HUMAN_KINDS:
+        return fetch
+    if what.is_machines(fetch.at):
+        return as_machines(fetch)
+    if what.delivered_at is None:
+        effect.undecided.append(fetch)
+    return fetch
+
+
+def _seen(effect: Effect, what: Known, day: date) -> None:
+    """Note that Apple's proxy loaded a person's mail on *day*, unless that is known."""
+    last = effect.apple.get(what.recipient_id, what.apple_seen_on)
+    if last is None or last < day:
+        effect.apple[what.recipient_id] = day

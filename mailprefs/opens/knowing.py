@@ -1,0 +1,148 @@
+"""What is known of deliveries whose pixel was fetched: one statement for all of them.
+
+A delivery that was handed over with mode individual has a row in ``measured``. Whoever said no
+since then, or was erased, is not in the answer: they leave no trace.
+"""
+
+import json
+from bisect import bisect_right
+from collections.abc import Collection, Sequence
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, Final
+
+from sqlalchemy.orm import Session
+
+from mailprefs.db import dialects
+from mailprefs.opens.judging import HandedOver, Known
+from mailprefs.policy import Choice
+from mailprefs.schema.deliveries import BatchState
+
+_NOES: Final = ", ".join(f"'{choice.value}'" for choice in Choice if choice.is_no)
+_REST: Final = f"""
+    CROSS JOIN measured m
+    CROSS JOIN deliveries d
+    CROSS JOIN recipients r
+    LEFT JOIN silenced_deliveries s ON s.delivery_id = m.delivery_id
+    LEFT JOIN mailbox_facts f ON f.delivery_id = m.delivery_id AND f.event = 'delivered'
+    WHERE m.delivery_id = w.value AND d.id = w.value AND r.id = d.recipient_id
+      AND s.delivery_id IS NULL AND r.open_tracking NOT IN ({_NOES})"""
+_COLUMNS: Final = """m.delivery_id, m.bits, (
+        SELECT coalesce(sum(1 << o.kind), 0) FROM opens o WHERE o.delivery_id = m.delivery_id
+    ), d.policy_version_id, d.recipient_id, r.apple_seen_on, f.occurred_at"""
+# One document of all rows. SQLite's driver lets other threads have the interpreter after each row,
+# and each time may wait for it, with the writer lock held; PostgreSQL's reads each value in Python.
+# CROSS JOIN keeps SQLite's order of tables.
+_SQLITE: Final = f"SELECT json_group_array(json_array({_COLUMNS})) FROM json_each(?) w {_REST}"  # noqa: S608 - our own names
+_POSTGRESQL: Final = (
+    f"SELECT json_agg(json_build_array({_COLUMNS}))"  # noqa: S608 - our own names
+    f" FROM unnest(%s::bigint[]) AS w(value) {_REST}"
+)
+
+_BATCH: Final = """
+    SELECT DISTINCT b.campaign_id, b.first_id, b.last_id, b.state, h.id, h.ended_at,
+        CASE WHEN h.after_id IS NULL THEN NULL ELSE h.claimed_at END, earlier.ended_at
+    FROM {ids}
+    JOIN batches b ON b.id = (
+        SELECT one.id FROM batches one
+        WHERE one.campaign_id = w.value >> 32 AND one.first_id <= w.value
+        ORDER BY one.first_id DESC LIMIT 1)
+    LEFT JOIN hand_overs h ON h.id = b.hand_over_id
+    LEFT JOIN hand_overs earlier ON earlier.id = h.after_id"""
+_BATCH_SQLITE: Final = _BATCH.format(ids="json_each(?) w")
+_BATCH_POSTGRESQL: Final = _BATCH.format(ids="unnest(%s::bigint[]) AS w(value)")
+_MOST_CAMPAIGNS: Final = 64
+
+_Batch = tuple[int, int, HandedOver | None]
+"""First and last id of a batch, and when its message went to the vendor."""
+
+
+class Calls:
+    """When deliveries were handed over; remembers what doesn't change any more.
+
+    A sent batch never goes again, so of each campaign that is being opened one look is enough.
+    """
+
+    def __init__(self) -> None:
+        """Remember nothing yet."""
+        self._sent: dict[int, list[_Batch]] = {}
+
+    def of(self, session: Session, ids: Collection[int]) -> dict[int, HandedOver | None]:
+        """Give when each of these deliveries, in order of their ids, was handed over."""
+        found: dict[int, HandedOver | None] = {}
+        missing = []
+        for one in ids:
+            batch = _covering(self._sent.get(one >> 32, ()), one)
+            if batch is None:
+                missing.append(one)
+            else:
+                found[one] = batch[2]
+        if missing:
+            looked_up = self._look_up(session, missing)
+            for one in missing:
+                batch = _covering(looked_up.get(one >> 32, ()), one)
+                found[one] = batch[2] if batch else None
+        return found
+
+    def _look_up(self, session: Session, ids: Sequence[int]) -> dict[int, list[_Batch]]:
+        rows = _rows(session, _BATCH_SQLITE, _BATCH_POSTGRESQL, ids)
+        found: dict[int, list[_Batch]] = {}
+        if len(self._sent) > _MOST_CAMPAIGNS:
+            self._sent.clear()
+        for campaign_id, first_id, last_id, state, call, end, again, first_end in rows:
+            handed_over = HandedOver(_time(end), _time(again), _time(first_end)) if call else None
+            batch = (first_id, last_id, handed_over)
+            found.setdefault(campaign_id, []).append(batch)
+            if state == BatchState.SENT and end is not None:
+                self._sent.setdefault(campaign_id, []).append(batch)
+        for batches in (*found.values(), *(self._sent.get(one, []) for one in found)):
+            batches.sort(key=itemgetter(0))
+        return found
+
+
+def known(session: Session, ids: Collection[int], calls: Calls) -> dict[int, Known]:
+    """Give what is known of the deliveries among *ids* that may be measured."""
+    if not ids:
+        return {}
+    told = _rows(session, _SQLITE, _POSTGRESQL, ids)[0][0]
+    rows: Sequence[Sequence[Any]] = json.loads(told) if isinstance(told, str) else told or ()
+    handed_over = calls.of(session, sorted(row[0] for row in rows))
+    return {
+        delivery_id: Known(
+            bits, kinds, policy, recipient, _date(seen), _time(delivered), handed_over[delivery_id]
+        )
+        for delivery_id, bits, kinds, policy, recipient, seen, delivered in rows
+    }
+
+
+def _rows(
+    session: Session, sqlite: str, postgresql: str, ids: Collection[int]
+) -> Sequence[Sequence[Any]]:
+    is_sqlite = dialects.is_sqlite(session)
+    statement = sqlite if is_sqlite else postgresql
+    listed = ",".join(map(str, ids))
+    given = f"[{listed}]" if is_sqlite else f"{{{listed}}}"
+    return session.connection().exec_driver_sql(statement, (given,)).cursor.fetchall()
+
+
+def _covering(batches: Sequence[_Batch], delivery_id: int) -> _Batch | None:
+    """Give the batch that a delivery is in, of batches in the order of their first ids."""
+    place = bisect_right(batches, delivery_id, key=itemgetter(0)) - 1
+    return batches[place] if place >= 0 and delivery_id <= batches[place][1] else None
+
+
+def _time(told: str | datetime | None) -> datetime | None:
+    """Read a time as the database tells it; always in UTC, which SQLite doesn't say."""
+    return _read(told) if isinstance(told, str) else told
+
+
+@lru_cache(maxsize=8_192)
+def _read(told: str) -> datetime:
+    return datetime.fromisoformat(told).replace(tzinfo=UTC)
+
+
+@lru_cache
+def _date(told: str | None) -> date | None:
+    """Read a day as the database tells it."""
+    return None if told is None else date.fromisoformat(told)

@@ -1,0 +1,36 @@
+"""Take opens back from the evidence: what a refusal and an erasure do. Sums stay as they are."""
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from mailprefs.db.dialects import among, insert
+from mailprefs.opens import turn
+from mailprefs.policy import MessageClass
+from mailprefs.schema.campaigns import Campaign
+from mailprefs.schema.deliveries import Delivery
+from mailprefs.schema.opens import Measured, Open, SilencedDelivery
+
+
+def silence(session: Session, recipient_id: int) -> int:
+    """Forget a person's opens, and record none of the messages that they have or wait for, ever.
+
+    Sums stay as they are: they name nobody. Gives how many messages that concerns. The caller takes
+    permissions (``Gate.TAKING``), so that no batch of fetches is counted at the same time.
+    """
+    # Only promotional mail is measured. By campaign, since one row of each is found by an index.
+    ids = session.scalars(
+        select(Delivery.id)
+        .join(Campaign, Campaign.id == Delivery.campaign_id)
+        .where(
+            Campaign.message_class == MessageClass.PROMOTIONAL,
+            Delivery.recipient_id == recipient_id,
+            Delivery.idempotency_key.is_(None),
+        )
+    ).all()
+    if ids:
+        turn.take(session)
+        rows = [{"delivery_id": one} for one in ids]
+        session.execute(insert(session, SilencedDelivery).on_conflict_do_nothing(), rows)
+        for table in (Open, Measured):
+            session.execute(delete(table).where(among(session, table.delivery_id, ids)))
+    return len(ids)

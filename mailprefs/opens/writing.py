@@ -1,0 +1,200 @@
+"""Write what a batch changes: one statement for each table, whatever the number of rows.
+
+Through the driver, and as one JSON text or one array for each column: a campaign has a row of
+``opens`` for each reader, and between two statements of SQLite's driver another thread may take the
+interpreter while the writer lock is held.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from mailprefs.db import dialects
+from mailprefs.opens.judging import Row
+
+
+class _Table(NamedTuple):
+    """A table to write to: its columns with their types, and which of them are the key."""
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    key: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Give the names of the columns."""
+        return tuple(name for name, _ in self.columns)
+
+
+_OPENS: Final = _Table(
+    "opens",
+    (
+        ("delivery_id", "bigint"),
+        ("kind", "smallint"),
+        ("reason", "smallint"),
+        ("ruleset", "smallint"),
+        ("policy_version_id", "integer"),
+        ("first_seen_at", "timestamptz"),
+        ("country", "varchar"),
+        ("client", "smallint"),
+    ),
+)
+_ROLLUP: Final = _Table(
+    "open_rollup",
+    (
+        ("campaign_id", "integer"),
+        ("dimension", "varchar"),
+        ("value", "varchar"),
+        ("kind", "smallint"),
+        ("n", "integer"),
+    ),
+    key=4,
+)
+_TOTALS: Final = _Table(
+    "measured_totals", (("campaign_id", "integer"), ("bits", "smallint"), ("n", "integer")), key=2
+)
+_LOADS: Final = _Table(
+    "loads",
+    (("campaign_id", "integer"), ("day", "date"), ("kind", "smallint"), ("n", "integer")),
+    key=3,
+)
+
+
+def insert_opens(session: Session, rows: Sequence[Row]) -> None:
+    """Insert rows of which none is there yet, as the turn makes sure."""
+    _write(session, _insert(_OPENS), rows)
+
+
+def add_to_rollup(session: Session, cells: Mapping[tuple[int, str, str, int], int]) -> None:
+    """Add to the cells of the rollup; those that don't exist appear."""
+    _write(session, _add(_ROLLUP), _keyed(cells))
+
+
+def add_to_totals(session: Session, totals: Mapping[tuple[int, int], int]) -> None:
+    """Add to how many measured deliveries of a campaign have which bits."""
+    _write(session, _add(_TOTALS), _keyed(totals))
+
+
+def add_to_loads(session: Session, loads: Mapping[tuple[int, date, int], int]) -> None:
+    """Add to the loads that name nobody."""
+    _write(session, _add(_LOADS), _keyed(loads))
+
+
+def set_bits(session: Session, bits: Mapping[int, int]) -> None:
+    """Set the bits of deliveries, by id."""
+    _write(session, _SET_BITS, list(bits.items()))
+
+
+def see_apple(session: Session, days: Mapping[int, date]) -> None:
+    """Note the day on which Apple's proxy last loaded people's mail, by their ids.
+
+    Whom somebody else is just writing to is left out, as nobody should wait for a hint that the
+    next load gives again.
+    """
+    _write(session, _SEE_APPLE, list(days.items()))
+
+
+class _Statement(NamedTuple):
+    """One statement as each database has it; PostgreSQL's takes an array a column."""
+
+    sqlite: str
+    postgresql: str
+
+
+def _write(session: Session, statement: _Statement, rows: Sequence[Sequence[Any]]) -> None:
+    if not rows:
+        return
+    connection = session.connection()
+    if dialects.is_sqlite(session):
+        document = json.dumps(rows, default=_text, separators=(",", ":"))
+        connection.exec_driver_sql(statement.sqlite, (document,))
+    else:
+        # Written here, because the driver takes three times as long for it.
+        columns = tuple(_array(values) for values in zip(*rows, strict=True))
+        connection.exec_driver_sql(statement.postgresql, columns)
+
+
+def _array(values: Iterable[object]) -> str:
+    """Write an array as PostgreSQL reads it."""
+    return "{" + ",".join(_element(value) for value in values) + "}"
+
+
+def _element(value: object) -> str:
+    if isinstance(value, int):
+        return str(value)
+    if value is None:
+        return "NULL"
+    if isinstance(value, datetime):
+        return f'"{_as_text(value)}+00"'
+    told = value if isinstance(value, str) else _text(value)
+    escaped = told.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _keyed(sums: Mapping[Any, int]) -> list[tuple[Any, ...]]:
+    """Give sums as rows, in the order of their keys: so all writers lock alike."""
+    return [(*key, n) for key, n in sorted(sums.items()) if n]
+
+
+def _text(value: object) -> str:
+    """Give a time or a day as SQLite keeps it."""
+    if isinstance(value, datetime):
+        return _as_text(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)
+
+
+@lru_cache(maxsize=65_536)
+def _as_text(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S.%f}"
+
+
+@lru_cache
+def _insert(table: _Table) -> _Statement:
+    """Give the INSERT of whole rows."""
+    names = ", ".join(table.names)
+    return _Statement(
+        f"INSERT INTO {table.name} ({names}) SELECT {_values(table)} FROM json_each(?)"  # noqa: S608 - our own names
+        " WHERE true",
+        f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({_arrays(table)})",  # noqa: S608 - our own names
+    )
+
+
+@lru_cache
+def _add(table: _Table) -> _Statement:
+    """Give the INSERT that adds the last column to what is there already."""
+    key = ", ".join(table.names[: table.key])
+    adding = f" ON CONFLICT ({key}) DO UPDATE SET n = {table.name}.n + excluded.n"
+    return _Statement(*(text + adding for text in _insert(table)))
+
+
+def _values(table: _Table) -> str:
+    return ", ".join(f"value ->> {place}" for place in range(len(table.columns)))
+
+
+def _arrays(table: _Table) -> str:
+    return ", ".join(f"%s::{kind}[]" for _, kind in table.columns)
+
+
+_SET_BITS: Final = _Statement(
+    # An upsert finds its row by the key; UPDATE ... FROM may read the whole table instead.
+    "INSERT INTO measured (delivery_id, bits) SELECT value ->> 0, value ->> 1 FROM json_each(?)"
+    " WHERE true ON CONFLICT (delivery_id) DO UPDATE SET bits = excluded.bits",
+    "UPDATE measured SET bits = w.bits FROM unnest(%s::bigint[], %s::smallint[]) AS w(id, bits)"
+    " WHERE measured.delivery_id = w.id",
+)
+_SEE_APPLE: Final = _Statement(
+    "UPDATE recipients SET apple_seen_on = w.day"
+    " FROM (SELECT value ->> 0 AS id, value ->> 1 AS day FROM json_each(?)) AS w"
+    " WHERE recipients.id = w.id",
+    "WITH w(id, day) AS (SELECT * FROM unnest(%s::bigint[], %s::date[])),"
+    " free AS (SELECT r.id FROM recipients r JOIN w ON w.id = r.id"
+    "  ORDER BY r.id FOR NO KEY UPDATE OF r SKIP LOCKED)"
+    " UPDATE recipients SET apple_seen_on = w.day FROM w JOIN free ON free.id = w.id"
+    " WHERE recipients.id = w.id",
+)
