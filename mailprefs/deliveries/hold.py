@@ -8,6 +8,7 @@ from sqlalchemy import Table, bindparam, insert, update
 from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
+from mailprefs.db.kept import Kept
 from mailprefs.deliveries.people import Found
 from mailprefs.deliveries.pick import Picked
 from mailprefs.policy import Failure, Skip
@@ -16,10 +17,25 @@ from mailprefs.schema.deliveries import Batch, BatchState, Delivery, HandOver, O
 _BATCHES: Final[Table] = Batch.metadata.tables[Batch.__tablename__]
 _DELIVERIES: Final[Table] = Delivery.metadata.tables[Delivery.__tablename__]
 _HAND_OVERS: Final[Table] = HandOver.metadata.tables[HandOver.__tablename__]
-# Kept, because making a statement takes longer than running it.
-_HAND_OVER: Final = insert(_HAND_OVERS).returning(_HAND_OVERS.c.id)
+_WRITTEN: Final = (
+    "batch_id",
+    "campaign_id",
+    "message_class",
+    "vendor",
+    "n",
+    "fields",
+    "modes",
+    "owner",
+    "claimed_at",
+    "after_id",
+)
+_HAND_OVER: Final = Kept(
+    insert(_HAND_OVERS)
+    .values({name: bindparam(name, type_=_HAND_OVERS.c[name].type) for name in _WRITTEN})
+    .returning(_HAND_OVERS.c.id)
+)
 _CHANGES: Final = ("own", "state", "hand_over_id", "owner", "lease_until")
-_TAKE: Final = (
+_TAKE: Final = Kept(
     update(_BATCHES)
     .where(_BATCHES.c.id == bindparam("batch"), _BATCHES.c.state == BatchState.PENDING)
     .values({name: bindparam(f"new_{name}", type_=_BATCHES.c[name].type) for name in _CHANGES})
@@ -47,8 +63,8 @@ class Holder(Protocol):
 
 def take(session: Session, picked: Picked, found: Found, holder: Holder, *, at: datetime) -> int:
     """Make the batch *holder*'s from *at* on, and write the hand-over down; give its id."""
-    written = session.connection().execute(
-        _HAND_OVER,
+    written = _HAND_OVER.rows(
+        session,
         {
             "batch_id": picked.id,
             "campaign_id": picked.campaign_id,
@@ -62,7 +78,7 @@ def take(session: Session, picked: Picked, found: Found, holder: Holder, *, at: 
             "after_id": picked.after_id,
         },
     )
-    hand_over_id: int = written.scalar_one()
+    hand_over_id: int = written[0][0]
     _from_pending(
         session,
         picked,
@@ -110,7 +126,6 @@ def _set_own(session: Session, state: OwnState, reasons: Mapping[int, Skip | Fai
 
 def _from_pending(session: Session, picked: Picked, values: Mapping[str, object]) -> None:
     """Change a batch that this transaction has locked while it was pending."""
-    changed = session.connection().execute(_TAKE, {"batch": picked.id, **values}).rowcount
-    if changed != 1:
+    if _TAKE.change(session, {"batch": picked.id, **values}) != 1:
         msg = f"batch {picked.id} was taken by somebody else while it was locked here"
         raise RuntimeError(msg)

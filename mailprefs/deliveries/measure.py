@@ -13,6 +13,7 @@ from sqlalchemy import Table, delete, text
 from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
+from mailprefs.db.kept import Kept
 from mailprefs.deliveries.people import Found
 from mailprefs.schema.opens import Measured
 
@@ -22,16 +23,21 @@ _NEW: Final = (0, _APPLE)
 _MEASURED: Final[Table] = Measured.metadata.tables[Measured.__tablename__]
 # Through the driver: a campaign has one row for each person who may be measured.
 # One statement for all, because between two of them another thread may take the interpreter.
-_INSERT_SQLITE: Final = (
-    "INSERT OR IGNORE INTO measured (delivery_id, bits) SELECT value, ? FROM json_each(?)"
+_INSERT_SQLITE: Final = Kept(
+    text(
+        "INSERT OR IGNORE INTO measured (delivery_id, bits)"
+        " SELECT value, :bits FROM json_each(:ids)"
+    )
 )
 _INSERT_POSTGRESQL: Final = (
     "INSERT INTO measured (delivery_id, bits) SELECT unnest(%s::bigint[]), %s"
     " ON CONFLICT DO NOTHING"
 )
-_ADD_UP: Final = text(
-    "INSERT INTO measured_totals (campaign_id, bits, n) VALUES (:campaign_id, :bits, :by)"
-    " ON CONFLICT (campaign_id, bits) DO UPDATE SET n = measured_totals.n + excluded.n"
+_ADD_UP: Final = Kept(
+    text(
+        "INSERT INTO measured_totals (campaign_id, bits, n) VALUES (:campaign_id, :bits, :by)"
+        " ON CONFLICT (campaign_id, bits) DO UPDATE SET n = measured_totals.n + excluded.n"
+    )
 )
 
 
@@ -56,13 +62,13 @@ def _insert(session: Session, ids: Sequence[int], bits: int) -> int:
     """Insert what isn't there; give how many rows are new."""
     if not ids:
         return 0
-    connection = session.connection()
     if dialects.is_sqlite(session):
-        return connection.exec_driver_sql(_INSERT_SQLITE, (bits, str(list(ids)))).rowcount
+        return _INSERT_SQLITE.change(session, {"bits": bits, "ids": str(list(ids))})
+    connection = session.connection()
     return connection.exec_driver_sql(_INSERT_POSTGRESQL, (list(ids), bits)).rowcount
 
 
 def _move(session: Session, campaign_id: int, bits: int, by: int) -> None:
     """Change the campaign's total of *bits* by a number."""
     if by:
-        session.connection().execute(_ADD_UP, {"campaign_id": campaign_id, "bits": bits, "by": by})
+        _ADD_UP.change(session, {"campaign_id": campaign_id, "bits": bits, "by": by})

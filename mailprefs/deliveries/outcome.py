@@ -29,7 +29,6 @@ from sqlalchemy import (
     ColumnElement,
     String,
     Table,
-    Update,
     and_,
     bindparam,
     case,
@@ -42,6 +41,7 @@ from sqlalchemy.orm import Session
 
 from mailprefs import audit
 from mailprefs.db import dialects
+from mailprefs.db.kept import Kept
 from mailprefs.deliveries import breaker, calls, hold, limits, measure, pace, pick, proof, settle
 from mailprefs.deliveries.claim import Claim
 from mailprefs.deliveries.pick import Picked
@@ -67,26 +67,25 @@ _REFUSING: Final = frozenset({Verdict.REFUSED_ADDRESS, Verdict.REFUSED_MESSAGE, 
 _UNDECIDED: Final = (BatchState.SENDING, BatchState.UNKNOWN)
 
 
-def _settled(state: BatchState, *before: BatchState) -> Update:
+def _settled(state: BatchState, *before: BatchState) -> Kept:
     """Give the statement that brings a hand-over's batch from one of some states to another."""
-    return (
+    return Kept(
         update(_BATCHES)
         .where(
             _BATCHES.c.id == bindparam("batch"),
             _BATCHES.c.hand_over_id == bindparam("hand_over"),
-            _BATCHES.c.state.in_(before),
+            or_(*(_BATCHES.c.state == one for one in before)),
         )
         .values(state=state, owner=None, lease_until=None)
     )
 
 
-# Kept, because making a statement takes longer than running it.
 _UNKNOWN: Final = _settled(BatchState.UNKNOWN, *_UNDECIDED)
 # Pending: a person has decided to send an unknown batch again, and now the answer is here.
 _SENT: Final = _settled(BatchState.SENT, *_UNDECIDED, BatchState.PENDING)
 
 
-def _ended(at: ColumnElement[datetime]) -> Update:
+def _ended(at: ColumnElement[datetime]) -> Kept:
     """Give the statement that ends a hand-over which has no answer that is certain yet.
 
     One that an event has proved stays accepted, and gets the rest of the answer. An unclear answer
@@ -96,7 +95,7 @@ def _ended(at: ColumnElement[datetime]) -> Update:
     accepted, unclear = Verdict.ACCEPTED.value, Verdict.UNCLEAR.value
     proved = and_(outcome == accepted, _HAND_OVERS.c.status.is_(None))
     says_more = or_(word != unclear, _HAND_OVERS.c.reason == settle.LOST)
-    return (
+    return Kept(
         update(_HAND_OVERS)
         .where(
             _HAND_OVERS.c.id == bindparam("hand_over"),
@@ -172,8 +171,8 @@ def _end_hand_over(session: Session, claim: Claim, word: str, outcome: Outcome) 
         query = _END_SQLITE
     else:
         query = _END_POSTGRESQL
-    row = session.connection().execute(query, values).one_or_none()
-    return _Ended(row.decision, row.outcome == Verdict.ACCEPTED.value) if row else None
+    row = query.row(session, values)
+    return _Ended(row[0], row[1] == Verdict.ACCEPTED.value) if row else None
 
 
 def _tell_breaker(session: Session, claim: Claim, verdict: Verdict) -> None:
@@ -200,7 +199,7 @@ def _may_be_accepted(session: Session, claim: Claim, ended: _Ended) -> None:
     if claim.picked.is_first:
         proof.stamp_first(session, held.campaign_id, held.claimed_at)
     found = {"batch": held.batch_id, "hand_over": held.hand_over_id}
-    session.connection().execute(_SENT if is_sent else _UNKNOWN, found)
+    (_SENT if is_sent else _UNKNOWN).change(session, found)
 
 
 def _slow_down(session: Session, claim: Claim, outcome: Outcome) -> None:

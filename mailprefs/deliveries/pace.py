@@ -12,6 +12,7 @@ from sqlalchemy import Table, case, func, select, update
 from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
+from mailprefs.db.kept import Kept
 from mailprefs.schema.base import UtcDateTime
 from mailprefs.schema.deliveries import VendorPace
 
@@ -24,10 +25,10 @@ _COLUMNS: Final = (
     _TABLE.c.unclear,
     _TABLE.c.next_turn_at,
 )
-# Kept, because making a statement takes longer than running it.
-_READ: Final = select(*_COLUMNS)
-_READ_TIMED: Final = _READ.add_columns(func.clock_timestamp(type_=UtcDateTime))
-_LOCK_TIMED: Final = _READ_TIMED.with_for_update()
+_TIMED: Final = select(*_COLUMNS, func.clock_timestamp(type_=UtcDateTime))
+_READ: Final = Kept(select(*_COLUMNS))
+_READ_TIMED: Final = Kept(_TIMED)
+_LOCK_TIMED: Final = Kept(_TIMED.with_for_update())
 _ROW: Final = 1
 BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """The next call's turn while the vendor has refused nothing: calls are not paced."""
@@ -159,10 +160,9 @@ def _row(session: Session, *, lock: bool) -> _Row:
 
 def _read(session: Session, *, lock: bool) -> _Row | None:
     if dialects.is_sqlite(session):
-        row = session.connection().execute(_READ).one_or_none()
-        return _Row(*row, at=datetime.now(UTC)) if row else None
-    query = _LOCK_TIMED if lock else _READ_TIMED
-    timed = session.connection().execute(query).one_or_none()
+        row = _READ.row(session)
+        return _Row._make((*row, datetime.now(UTC))) if row else None
+    timed = (_LOCK_TIMED if lock else _READ_TIMED).row(session)
     return _Row(*timed) if timed else None
 
 

@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple, Protocol, Self
 from sqlalchemy import (
     ColumnElement,
     Date,
-    Select,
     String,
     bindparam,
     func,
@@ -24,6 +23,7 @@ from sqlalchemy.orm import Session
 from mailprefs import audience
 from mailprefs.audience import Audience
 from mailprefs.db import dialects
+from mailprefs.db.kept import Kept
 from mailprefs.deliveries.pick import Picked
 from mailprefs.policy import (
     Choice,
@@ -178,10 +178,11 @@ def _ask(
     since = (now - timedelta(days=APPLE_DAYS)).date()
     values = {"first": picked.first_id, "last": picked.last_id, "apple_since": since}
     is_sqlite = dialects.is_sqlite(session)
-    result = session.connection().execute(_query(whom, with_own, is_sqlite), values)
+    query = _query(whom, with_own, is_sqlite)
     if is_sqlite:
-        return _Asked(*map(json.loads, result.one()))
-    return _Asked.of(result.cursor.fetchall())
+        return _Asked(*map(json.loads, query.rows(session, values)[0]))
+    # The driver's own rows, as a campaign has one for each person.
+    return _Asked.of(session.connection().execute(query.statement, values).cursor.fetchall())
 
 
 def _attributes(own: object, names: tuple[str, ...] | None) -> dict[str, str]:
@@ -245,7 +246,7 @@ class _Modes(dict[tuple[str, str | None], tuple[TrackingMode, str, bool]]):
 
 
 @lru_cache(maxsize=64)
-def _query(whom: Audience, with_own: bool, is_sqlite: bool) -> Select[Any]:  # noqa: FBT001 - keys of the cache
+def _query(whom: Audience, with_own: bool, is_sqlite: bool) -> Kept:  # noqa: FBT001 - keys of the cache
     """Give the last check of one audience: its rule, over the deliveries of a batch."""
     columns: list[ColumnElement[Any]] = [
         Delivery.id.expression,
@@ -271,7 +272,7 @@ def _query(whom: Audience, with_own: bool, is_sqlite: bool) -> Select[Any]:  # n
         query = query.outerjoin(Subscription, audience.subscribed_to(whom))
     if whom.template is not None:
         query = query.outerjoin(SingleValues, SingleValues.delivery_id == Delivery.id)
-    return query if is_sqlite else query.order_by(Delivery.id)
+    return Kept(query if is_sqlite else query.order_by(Delivery.id))
 
 
 def _own(whom: Audience) -> ColumnElement[Any]:

@@ -6,6 +6,7 @@ from sqlalchemy import Table, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
+from mailprefs.db.kept import Kept
 from mailprefs.policy import MessageClass, TrackingMode
 from mailprefs.schema.deliveries import Batch, BatchState, Delivery
 
@@ -60,8 +61,10 @@ _SQLITE: Final = f"""
         ORDER BY f.standing DESC, f.message_class, f.id LIMIT 1
     )
 """  # noqa: S608 - made of constants
-# Kept, because making a statement takes longer than running it.
-_ALL_OF: Final = {True: text(_SQLITE.format("")), False: text(_POSTGRESQL.format(""))}
+_ALL: Final = {
+    True: Kept(text(_SQLITE.format(""))),
+    False: Kept(text(_POSTGRESQL.format(""))),
+}
 
 
 class Without(NamedTuple):
@@ -120,10 +123,10 @@ def first(session: Session, without: Without = NOTHING) -> Picked | None:
     Whatever is *without* room is passed over, and holds nothing else back.
     """
     is_sqlite = dialects.is_sqlite(session)
-    query = _ALL_OF[is_sqlite]
+    query = _ALL[is_sqlite]
     if without != NOTHING:
-        query = text((_SQLITE if is_sqlite else _POSTGRESQL).format(_but(without)))
-    row = session.connection().execute(query).one_or_none()
+        query = Kept(text((_SQLITE if is_sqlite else _POSTGRESQL).format(_but(without))))
+    row = query.row(session)
     if row is None:
         return None
     values = list(row)
