@@ -5,11 +5,11 @@ from zoneinfo import ZoneInfo
 
 
 def lasting(seconds: float) -> str:
-    """Write how long something lasts, in whole seconds: ``45 s``, ``1 d 3 h 20 min``."""
+    """Write how long something lasts: ``45 s``, ``1 d 3 h 20 min``; seconds below an hour only."""
     days, rest = divmod(round(max(seconds, 1)), 86_400)
     hours, rest = divmod(rest, 3_600)
     minutes, left = divmod(rest, 60)
-    parts = ((days, "d"), (hours, "h"), (minutes, "min"), (left, "s"))
+    parts = ((days, "d"), (hours, "h"), (minutes, "min"), (0 if days or hours else left, "s"))
     return " ".join(f"{n} {unit}" for n, unit in parts if n)
 
 

@@ -81,8 +81,9 @@ def _of_campaigns(facts: Facts) -> Iterator[Condition]:
         yield Condition(AlarmKind.UNKNOWN_WAITING, subject, sentence, waiting.since)
     for missed in facts.missed:
         sentence = (
-            f"Campaign {missed.campaign_id} was to begin at {times.written(missed.due_at)}, when "
-            "nothing here was running. It waits until somebody lets it go or cancels it."
+            f"Campaign {missed.campaign_id} was missed: it was to begin at "
+            f"{times.written(missed.due_at)}, when nothing here was running. It waits until "
+            "somebody lets it go or cancels it."
         )
         subject = f"campaign {missed.campaign_id}"
         yield Condition(AlarmKind.SCHEDULE_MISSED, subject, sentence, missed.due_at)

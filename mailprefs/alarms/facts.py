@@ -105,7 +105,9 @@ def _breaker(session: Session) -> Open | None:
     found = breaker.show(session)
     if found.open_since is None:
         return None
-    return Open(found.open_since, found.sentence or "")
+    # Without the next try: it is past when the alarm is read, and the page tells the present one.
+    lasts, _, _ = (found.sentence or "").rpartition("; ")
+    return Open(found.open_since, f"{lasts}.")
 
 
 def _stalled(session: Session, limited: Limits, now: datetime) -> Iterator[Stalled]:
@@ -115,7 +117,7 @@ def _stalled(session: Session, limited: Limits, now: datetime) -> Iterator[Stall
     """
     moving = select(Campaign).where(Campaign.state.in_(MOVING)).order_by(Campaign.id)
     for campaign in session.scalars(moving).all():
-        found = progress.stall(session, campaign, now=now, limited=limited)
+        found = progress.stall(session, campaign, now=now, limited=limited, is_kept=True)
         if found is not None and limits.reached(session, limited, campaign) is None:
             yield found
 

@@ -22,6 +22,7 @@ from mailprefs.schema.events import MailboxTotal
 from mailprefs.schema.people import Topic
 
 STALLED: Final = "stalled"
+MISSED, OVERDUE, STOPPED, WAITING = "missed", "overdue", "sending stopped", "waiting"
 REASONS: Final[Mapping[str, str]] = {
     "not_subscribed": "Not subscribed to this topic",
     "unsubscribed": "Unsubscribed",
@@ -61,12 +62,25 @@ class Overview:
     stall: Stalled | None
     halt: Halt | None
     begins_in: timedelta | None
+    is_missed: bool = False
+    late: str | None = None
     undecided: Undecided | None = None
 
     @property
     def label(self) -> str:
         """Give the state as people read it; a campaign that should move and doesn't is stalled."""
         return STALLED if self.stall else self.state.value
+
+    @property
+    def word(self) -> str:
+        """Give in a word how it stands at this moment, for people; ``label`` is for programs."""
+        if self.is_missed:
+            return MISSED
+        if self.late:
+            return OVERDUE
+        if self.halt and self.halt.stopped_at:
+            return STOPPED
+        return WAITING if self.halt and not self.stall else self.label
 
     @property
     def stalled(self) -> str | None:
@@ -125,6 +139,8 @@ class Overview:
         if self.begins is None or self.begins_in is None:
             return ""
         left = self.begins_in.total_seconds()
+        if self.late:
+            return f", overdue by {times.lasting(-left)}"
         return f", in {times.lasting(left)}" if left >= 0.5 else ", now"
 
     @property
@@ -257,6 +273,8 @@ def _overview(
         begins_in=campaign.due_at - now if campaign.due_at else None,
         stall=progress.stall(session, campaign, now=now, limited=limited),
         halt=progress.halt(session, now=now) if campaign.state in states.RUNNING else None,
+        is_missed=states.is_missed(campaign),
+        late=progress.late(session, campaign, now=now),
     )
 
 

@@ -92,6 +92,12 @@ def approve(
     _note(session, actor, "campaign.approved", campaign, now, revision=campaign.revision)
 
 
+def is_missed(campaign: Campaign) -> bool:
+    """Tell whether a campaign's time was missed, so that it waits for a person."""
+    is_paused = campaign.state is CampaignState.PAUSED
+    return is_paused and campaign.paused_from is CampaignState.SCHEDULED
+
+
 def not_approved(campaign: Campaign) -> str | None:
     """Say that a campaign still waits for its second person, and how to approve it; else None."""
     if not campaign.message_class.needs_second_person or campaign.approved_at is not None:
@@ -144,7 +150,7 @@ def undo(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -> 
     """Take a send back while nothing has begun, one that was missed too; the approval stays."""
     campaign = find(session, campaign_id)
     staff.require(session, actor, Role.SEND)
-    missed = campaign.paused_from is CampaignState.SCHEDULED
+    missed = is_missed(campaign)
     _change(
         session,
         campaign,
@@ -178,7 +184,7 @@ def resume(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -
     """Go on with a paused campaign where it stopped; one whose time was missed begins now."""
     campaign = find(session, campaign_id)
     staff.require(session, actor, Role.SEND)
-    missed = campaign.paused_from is CampaignState.SCHEDULED
+    missed = is_missed(campaign)
     _change(
         session,
         campaign,
@@ -208,7 +214,7 @@ def cancel(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -
 
 
 def start_sending(session: Session, actor: Actor, *, now: datetime) -> None:
-    """Let all sending go on after the vendor refused it or asked to wait.
+    """Let all sending go on after the vendor refused it or took nothing for a while.
 
     :raises NotAllowed: without the role.
     """
@@ -216,6 +222,11 @@ def start_sending(session: Session, actor: Actor, *, now: datetime) -> None:
     pace.start(session)
     calls.forget(session)
     audit.record(session, actor, "sending.started", ("vendor", "pace"), now=now)
+
+
+def in_words(state: str) -> str:
+    """Say a state so that it can follow "is": ``a draft``."""
+    return "a draft" if state == CampaignState.DRAFT else state
 
 
 def new_revision(session: Session, campaign: Campaign, **values: Any) -> None:  # noqa: ANN401 - columns of campaigns, checked by SQLAlchemy
@@ -255,9 +266,10 @@ def _change(
     ).one_or_none()
     if changed is None:
         session.refresh(campaign)
-        words = " or ".join(sorted(state.value for state in allowed))
+        *others, last = (in_words(state.value) for state in CampaignState if state in allowed)
+        words = f"{', '.join(others)} or {last}" if others else last
         msg = (
-            f"Campaign {campaign.id} is {campaign.state.value}; only one that is {words} "
+            f"Campaign {campaign.id} is {in_words(campaign.state.value)}; only one that is {words} "
             f"can be {done}."
         )
         if campaign.state in allowed:

@@ -104,6 +104,22 @@ class Watch:
             mailing.queue(session, self.hasher, to, base_url=base_url, now=now)
 
 
+def look_again(db: Database, settings: Settings, *, now: datetime) -> None:
+    """Look at the sending at once, because somebody has just changed what an alarm is about.
+
+    So nobody reads of what they have mended. Whom it is to be told is left to the next minute's
+    look; so is all of it while the store is away, as what was changed is changed.
+    """
+    try:
+        with db.reading() as session:
+            seen = conditions.of_sending(facts.gather(session, settings, now=now))
+        with db.transaction() as session:
+            changes = keeping.keep_sending(session, seen, now=now)
+    except StoreUnavailable:
+        return
+    _log(changes)
+
+
 def _log(changes: Changes) -> None:
     for alarm in changes.raised:
         log.warning("alarm %s: %s", alarm.kind, alarm.sentence)

@@ -52,7 +52,7 @@ AGAIN_AFTER: Final = timedelta(hours=1)
 ASKED_ONE_BY_ONE: Final = 200
 """Lifted addresses that are looked up at the vendor: the newest ones."""
 LOOK_EVERY: Final = timedelta(minutes=10)
-_BEGINNING: Final = datetime(2009, 7, 1, tzinfo=UTC)
+BEGINNING: Final = datetime(2009, 7, 1, tzinfo=UTC)
 """Before the vendor's first list; the first comparison asks for all of them."""
 _REASONS: Final = {
     ListName.BOUNCES: SuppressionReason.HARD_BOUNCE,
@@ -168,7 +168,7 @@ class Comparison:
             return self._compare(since, now, dry_run=True)
         with self.db.transaction() as session:
             begun = _begin(session, night, now, anyway=True)
-        return self._kept(night, begun or _BEGINNING, now)
+        return self._kept(night, begun or BEGINNING, now)
 
     def _kept(self, night: date, since: datetime, now: datetime) -> Found:
         """Compare, and keep what came of it."""
@@ -289,7 +289,7 @@ def _since(session: Session, night: date) -> datetime:
         .order_by(Reconciliation.night.desc())
         .limit(1)
     )
-    return _BEGINNING if begun is None else begun - OVERLAP
+    return BEGINNING if begun is None else begun - OVERLAP
 
 
 def _begin(session: Session, night: date, now: datetime, *, anyway: bool) -> datetime | None:

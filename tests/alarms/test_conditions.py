@@ -62,8 +62,8 @@ def test_nothing_in_the_way_is_no_alarm() -> None:
             AlarmKind.SCHEDULE_MISSED,
             "campaign 7",
             (
-                "Campaign 7 was to begin at 22 Nov 2026, 08:30 UTC, when nothing here was running. "
-                "It waits until somebody lets it go or cancels it."
+                "Campaign 7 was missed: it was to begin at 22 Nov 2026, 08:30 UTC, when nothing "
+                "here was running. It waits until somebody lets it go or cancels it."
             ),
         ),
         (

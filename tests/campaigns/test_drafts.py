@@ -94,7 +94,7 @@ def test_only_a_draft_can_be_edited(house: House) -> None:
     number = house.draft()
     with house.db.transaction() as session:
         states.send(session, number, house.ann, now=NOW, due_at=NOW)
-        with pytest.raises(Conflict, match="is scheduled; only one that is draft can be edited"):
+        with pytest.raises(Conflict, match="is scheduled; only one that is a draft can be"):
             drafts.edit(session, number, NEWSLETTER, house.ann, company=COMPANY, now=NOW)
         assert states.find(session, number).revision == 1
 
