@@ -2,7 +2,7 @@
 
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -40,48 +40,52 @@ def alarms(*, as_json: bool) -> int:
         "open": [telling.document(one) for one in now_open],
         "cleared": [telling.document(one) for one in cleared],
     }
-    console.answer(document, as_json=as_json, show=lambda: _show(now_open, cleared, is_looking))
-    if not is_looking and not as_json:
-        _nobody_looks(looked)
+    # In one piece, so that the exit status is the same before `| head`.
+    told = "\n".join(_told(now_open, cleared, looked, is_looking=is_looking))
+    console.answer(document, as_json=as_json, show=lambda: click.echo(told))
     if now_open:
         return OPEN
     return 0 if is_looking else 1
 
 
-def _nobody_looks(looked: datetime | None) -> None:
-    when = f"since {times.written(looked)}" if looked else "so far"
-    click.secho(f"Nobody has looked for alarms {when}: nothing runs.", bold=True)
-    click.echo("  Start the service: mailprefs run")
-
-
-def _show(now_open: Sequence[Alarm], cleared: Sequence[Alarm], is_looking: bool) -> None:  # noqa: FBT001 - said by its name
+def _told(
+    now_open: Sequence[Alarm],
+    cleared: Sequence[Alarm],
+    looked: datetime | None,
+    *,
+    is_looking: bool,
+) -> Iterator[str]:
+    """Give all that is told, line by line."""
     if not now_open and is_looking:
-        click.echo("No alarm is open.")
+        yield "No alarm is open."
     for alarm in now_open:
-        _entry(alarm)
+        yield from _entry(alarm)
     if cleared:
-        click.secho("Over in the last two days", bold=True)
+        yield click.style("Over in the last two days", bold=True)
     for alarm in cleared:
-        until = times.written(alarm.cleared_at) if alarm.cleared_at else ""
-        click.echo(f"  {until}")
-        _lines(alarm.sentence, indent=4)
+        yield f"  {times.written(alarm.cleared_at) if alarm.cleared_at else ''}"
+        yield _filled(alarm.sentence, indent=4)
+    if not is_looking:
+        when = f"since {times.written(looked)}" if looked else "so far"
+        yield click.style(f"Nobody has looked for alarms {when}: nothing runs.", bold=True)
+        yield "  Start the service: mailprefs run"
 
 
-def _entry(alarm: Alarm) -> None:
-    """Print an open alarm: its name and sentence, since when, what is safe, what to do."""
+def _entry(alarm: Alarm) -> Iterator[str]:
+    """Tell of an open alarm: its name and sentence, since when, what is safe, what to do."""
     kind = _KINDS.get(alarm.kind)
-    click.secho(kind.advice.title if kind else alarm.kind, bold=True, nl=False)
-    click.echo(f", since {times.written(alarm.since)}")
-    _lines(alarm.sentence, indent=2)
+    title = click.style(kind.advice.title if kind else alarm.kind, bold=True)
+    yield f"{title}, since {times.written(alarm.since)}"
+    yield _filled(alarm.sentence, indent=2)
     if kind is not None:
-        _lines(f"Safe:  {kind.advice.safe}", indent=2, hang=9)
-        _lines(f"To do: {kind.advice.todo}", indent=2, hang=9)
+        yield _filled(f"Safe:  {kind.advice.safe}", indent=2, hang=9)
+        yield _filled(f"To do: {kind.advice.todo}", indent=2, hang=9)
         number = alarm.subject.rpartition(" ")[2] if alarm.subject.startswith("campaign ") else "ID"
-        click.echo(f"{' ' * 9}{kind.advice.command.replace('ID', number)}")
-    click.echo()
+        yield f"{' ' * 9}{kind.advice.command.replace('ID', number)}"
+    yield ""
 
 
-def _lines(text: str, *, indent: int, hang: int | None = None) -> None:
+def _filled(text: str, *, indent: int, hang: int | None = None) -> str:
     width = min(shutil.get_terminal_size().columns, _WIDEST)
     later = " " * (indent if hang is None else hang)
-    click.echo(textwrap.fill(text, width, initial_indent=" " * indent, subsequent_indent=later))
+    return textwrap.fill(text, width, initial_indent=" " * indent, subsequent_indent=later)

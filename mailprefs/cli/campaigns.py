@@ -94,7 +94,7 @@ def listed(*, as_json: bool) -> None:
     with parts.db.reading() as session:
         found = shown.listed(session, now=console.now())
     rows = [
-        (one.id, one.name, one.message_class.value, one.label, one.counts.frozen, one.counts.sent)
+        (one.id, one.name, one.message_class.value, one.word, one.counts.frozen, one.counts.sent)
         for one in found
     ]
     console.answer(
@@ -219,9 +219,18 @@ def _show_review(done: review.Review) -> None:
 
 
 def _show(one: shown.Overview) -> None:
-    click.echo(f"Campaign {one.id}: {one.name} ({one.message_class.value}) is {one.label}.")
+    click.echo(
+        f"Campaign {one.id}: {one.name} ({one.message_class.value}) {sending.standing(one)}."
+    )
     begins = one.begins and f"It begins {one.begins}{one.soon}."
-    for sentence in (one.stands_still, one.paused_reason, begins, one.uncertain):
+    if one.late:
+        begins = f"It was to begin {one.begins}{one.soon}. {one.late}"
+    for sentence in (
+        None if one.late else one.stands_still,
+        one.paused_reason,
+        begins,
+        one.uncertain,
+    ):
         if sentence:
             click.echo(f"  {sentence}")
     console.table("", ["", "#people"], one.lines())

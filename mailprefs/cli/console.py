@@ -26,6 +26,7 @@ from mailprefs.app import Parts, build
 from mailprefs.audit import CONSOLE, Actor
 from mailprefs.db.version import pending
 from mailprefs.errors import BadFile, BadSetting, Conflict
+from mailprefs.jobs import alarms
 from mailprefs.policy import Role
 from mailprefs.settings import load
 
@@ -94,6 +95,11 @@ def actor(session: Session, acting_as: str | None, role: Role | None = None) -> 
     if role is not None:
         staff.require(session, found, role)
     return found
+
+
+def look_again(parts: Parts) -> None:
+    """Look for alarms at once, after a change that may have ended one."""
+    alarms.look_again(parts.db, parts.settings, now=now())
 
 
 def text_of(file: Path) -> str:

@@ -1,7 +1,9 @@
 """The commands, found by name and loaded when called, so that ``--help`` answers at once."""
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Final, NamedTuple
 
@@ -11,6 +13,8 @@ from mailprefs.errors import MailprefsError
 
 _STOPPED: Final = 130
 """The exit status of a command that was interrupted (128 + SIGINT, as shells say it)."""
+_UNREAD: Final = 141
+"""That of one whose output nobody reads any more, as before `| head` (128 + SIGPIPE)."""
 
 
 class _Place(NamedTuple):
@@ -38,6 +42,7 @@ _PLACES: Final = {
     "campaign": _Place("campaigns", "campaign_group", "Write, check, send and stop campaigns."),
     "sending": _Place("pace", "sending_group", "See why all sending stands, and go on."),
     "report": _Place("reports", "report", "Print what became of a campaign."),
+    "release": _Place("reports", "release", "Release numbers that are due; close old campaigns."),
     "alarms": _Place("alarms", "alarms", "See what stands in the way of the sending."),
     "doctor": _Place("doctor", "doctor", "Check that everything is set up as it should be."),
     "run": _Place("running", "run", "Run the service."),
@@ -62,6 +67,18 @@ class _Commands(click.Group):
         place = _PLACES[cmd_name]
         command: click.Command = getattr(import_module(f"mailprefs.cli.{place.module}"), place.name)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Call a command; where nobody reads its output any more, say so by the exit status.
+
+        click would end with 1, which for some commands says what they found.
+        """
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return _UNREAD
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from mailprefs import times
 from mailprefs.campaigns import states
+from mailprefs.campaigns.progress import Halt
 from mailprefs.cli import console
 from mailprefs.deliveries import breaker, calls, limits, pace, presence
 from mailprefs.deliveries.breaker import Breaker
@@ -50,11 +51,25 @@ def show_pace(*, as_json: bool) -> None:
 @sending_group.command("start")
 @console.acting
 def start(acting_as: str | None) -> None:
-    """Let all sending go on after a stop."""
+    """Let all sending go on after a stop.
+
+    Where the vendor took nothing for the time being, it is tried again at once.
+    """
     parts = console.opened()
     with parts.db.transaction() as session:
-        states.start_sending(session, console.actor(session, acting_as), now=console.now())
-    click.echo("Sending goes on.")
+        found = _standing(session, parts.settings.limits)
+        was_kept = found.paced.stopped_at or _waits(found.paced) or found.broken.open_since
+        if was_kept or found.calls:
+            states.start_sending(session, console.actor(session, acting_as), now=console.now())
+    console.look_again(parts)
+    if found.paced.stopped_at:
+        click.echo("Sending goes on.")
+    elif was_kept:
+        click.echo("Sending wasn't stopped. What waited is tried at once.")
+    elif found.calls:
+        click.echo("Sending wasn't stopped. It goes at full speed again.")
+    else:
+        click.echo("Sending wasn't stopped; nothing was changed.")
 
 
 def _standing(session: Session, limited: Limits) -> _Standing:
@@ -98,10 +113,7 @@ def _show(found: _Standing) -> None:
         since = times.written(found.calls.refused_at)
         rate = f"{found.calls.a_second:.1f}"
         click.echo(f"The vendor takes about {rate} calls a second; its refusal at {since} says so.")
-    rows = [
-        (use.what, f"{use.used:,} of {use.most:,g} a {use.period}", _goes_on(use))
-        for use in found.uses
-    ]
+    rows = [(use.what, _used(use), _goes_on(use)) for use in found.uses]
     if rows:
         console.table("", ["limit", "used", "next turn"], rows)
 
@@ -117,13 +129,20 @@ def _whether(found: _Standing) -> str:
     if found.broken.sentence:
         return found.broken.sentence
     if paced.wait_until and _waits(paced):
-        return f"The vendor asked to wait until {times.written(paced.wait_until, seconds=True)}."
+        return Halt(None, "", paced.wait_until).sentence
     full = [use for use in found.uses if use.until and use.name == limits.EVERYTHING]
     # To keep to so many a second is to go; to have used up an hour or a day is to wait.
     spent = [use for use in full if use.period != "second"]
     if spent:
         return spent[0].sentence
     return f"Going at {full[0].most:,g} a second." if full and found.seen.alive else _MAY_GO
+
+
+def _used(use: Use) -> str:
+    """Say how much of a limit is used; one by the second, always full while it is kept to, is."""
+    if use.period == "second":
+        return f"at most {use.most:,g} a second"
+    return f"{use.used:,} of {use.most:,g} {'an' if use.period == 'hour' else 'a'} {use.period}"
 
 
 def _goes_on(use: Use) -> str:

@@ -10,7 +10,9 @@ from rich.progress import Progress
 
 from mailprefs import times
 from mailprefs.campaigns import review, schedule, shown, states
-from mailprefs.campaigns.shown import Overview
+from mailprefs.campaigns.schedule import Occurrence
+from mailprefs.campaigns.shown import OVERDUE, Overview
+from mailprefs.campaigns.undecided import in_people
 from mailprefs.cli import console
 from mailprefs.db.database import Gate
 from mailprefs.errors import BadInput, Conflict
@@ -34,7 +36,7 @@ _TELL_AGAIN: Final = 5.0
 @click.option("--zone", metavar="ZONE", help="IANA zone of --at, such as Europe/Berlin.")
 @click.option(
     "--occurrence",
-    type=click.Choice([one.value for one in schedule.Occurrence]),
+    type=click.Choice([one.value for one in Occurrence]),
     help="Which one is meant of a time that the zone has twice, as clocks are put back.",
 )
 @click.option(
@@ -109,7 +111,13 @@ def resume(campaign_id: int, acting_as: str | None) -> None:
 def cancel(campaign_id: int, acting_as: str | None) -> None:
     """Stop a campaign for good; whoever wasn't mailed yet is skipped."""
     _act(states.cancel, campaign_id, acting_as)
-    click.echo(f"Campaign {campaign_id} is cancelled.")
+    with console.opened().db.reading() as session:
+        counts = shown.overview(session, campaign_id, now=console.now()).counts
+    skipped = counts.skipped.get("cancelled", 0)
+    click.echo(
+        f"Campaign {campaign_id} is stopped for good: sent to {in_people(counts.sent)}, "
+        f"{skipped:,} skipped. Calls in flight finish."
+    )
 
 
 @click.command("wait")
@@ -174,13 +182,21 @@ class _Lines:
 
     def progress(self, one: Overview) -> None:
         """Print one line, unless it is too soon or nothing has changed."""
-        line = f"Campaign {one.id} is {one.label}: {one.done:,} of {one.counts.frozen:,} done."
-        if not one.counts.frozen:
-            line = f"Campaign {one.id} is {one.label}."
+        line = f"Campaign {one.id} {standing(one)}"
+        if one.counts.frozen:
+            line += f": {one.done:,} of {one.counts.frozen:,} done"
+        line += "."
         if self._is_watched or line == self._last or time.monotonic() < self._next:
             return
         self._last, self._next = line, time.monotonic() + _TELL_AGAIN
         click.echo(line, err=True)
+
+
+def standing(one: Overview) -> str:
+    """Say how a campaign stands, to follow its number: ``is a draft``, ``was missed``."""
+    if one.is_missed:
+        return f"was {one.word}"
+    return f"is {OVERDUE}" if one.late else f"is {states.in_words(one.label)}"
 
 
 def _sums(one: Overview) -> str:
@@ -188,7 +204,7 @@ def _sums(one: Overview) -> str:
     counts = one.counts
     skipped, failed = sum(counts.skipped.values()), sum(counts.failed.values())
     return (
-        f"Campaign {one.id} is {one.label}: {counts.frozen:,} frozen = {counts.sent:,} sent"
+        f"Campaign {one.id} {standing(one)}: {counts.frozen:,} frozen = {counts.sent:,} sent"
         f" + {skipped:,} skipped + {failed:,} failed + {counts.unknown:,} unknown"
         f" + {counts.pending:,} pending."
     )
@@ -211,19 +227,26 @@ def _act(act: Callable[..., None], campaign_id: int, acting_as: str | None) -> N
     parts = console.opened()
     with parts.db.transaction(Gate.TAKING) as session:
         act(session, campaign_id, console.actor(session, acting_as), now=console.now())
+    console.look_again(parts)
 
 
 def _due(at: str | None, zone: str | None, occurrence: str | None) -> datetime | None:
     """Give the instant of a local time in an IANA zone.
 
-    :raises BadInput: for half a schedule, and for a local time that the zone skips or has twice.
+    :raises BadInput: for half a schedule, for a local time that the zone skips or has twice, and
+        for an occurrence of one that it has once.
     """
-    if at is None and zone is None:
+    if at is None and zone is None and occurrence is None:
         return None
     if at is None or zone is None:
         msg = "A schedule is a local time and its zone: --at 2027-03-28T09:00 --zone Europe/Berlin."
         raise BadInput(msg)
-    return schedule.instant(at, zone, schedule.Occurrence(occurrence) if occurrence else None)
+    which = Occurrence(occurrence) if occurrence else None
+    due = schedule.instant(at, zone, which)
+    if which is not None and all(schedule.instant(at, zone, one) == due for one in Occurrence):
+        msg = f"{zone} has {at} once only; leave --occurrence away."
+        raise BadInput(msg)
+    return due
 
 
 def _when(due: datetime, zone: str | None, now: datetime) -> str:

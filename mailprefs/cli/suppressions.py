@@ -1,18 +1,20 @@
 """Suppressions at the console: list, look one up, lift one, and compare with the vendor's lists."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import click
 from sqlalchemy.orm import Session
 
 from mailprefs import audit, recipients, suppressions, times
 from mailprefs.addresses import normalise
+from mailprefs.app import Parts
 from mailprefs.app.joining import comparison, suppression_lists
 from mailprefs.cli import console
 from mailprefs.errors import BadSetting, Conflict, NotFound
-from mailprefs.jobs.reconciliation import LIST_OF, Found
-from mailprefs.policy import Role, SuppressionReason
+from mailprefs.jobs.reconciliation import BEGINNING, LIST_OF, Found
+from mailprefs.policy import Role, Source, SuppressionReason
+from mailprefs.schema.people import Recipient
 from mailprefs.vendor.suppression_lists import (
     ListName,
     ListsForbidden,
@@ -20,11 +22,23 @@ from mailprefs.vendor.suppression_lists import (
     SuppressionLists,
 )
 
+_TOLD_BY: Final = {
+    Source.ONE_CLICK: "by one click",
+    Source.PAGE: "on the page behind a message's link",
+    Source.PREFERENCES: "on the preference page",
+    Source.IMPORT: "told by an import",
+    Source.STAFF: "entered by staff",
+    Source.API: "told by a program, through the API",
+    Source.VENDOR: "told by the vendor",
+    Source.SYSTEM: "by mailprefs itself",
+}
 _LIFTABLE: Final = [one.value for one in SuppressionReason if one.can_be_lifted]
+_REASON_OF: Final = {name.value: reason.value for reason, name in LIST_OF.items()}
 _NO_KEY: Final = (
     "No key for the vendor's suppression lists is set: MAILPREFS_SENDGRID_READ_KEY, or "
     "MAILPREFS_SENDGRID_API_KEY."
 )
+_whom = click.argument("whom", metavar="ADDRESS|NUMBER")
 _reason_of_lift = click.option(
     "--reason",
     "word",
@@ -78,11 +92,11 @@ def list_suppressions(word: str | None, limit: int, *, as_json: bool) -> None:
 
 
 @suppression_group.command("show")
-@click.argument("address")
+@_whom
 @console.acting
 @console.type_json
-def show(address: str, acting_as: str | None, *, as_json: bool) -> None:
-    """Show what stands against one address.
+def show(whom: str, acting_as: str | None, *, as_json: bool) -> None:
+    """Show what stands against one address, or against a recipient's.
 
     What was lifted is shown, too.
     Whoever looks an address up leaves a note in the audit.
@@ -90,21 +104,20 @@ def show(address: str, acting_as: str | None, *, as_json: bool) -> None:
     parts = console.opened()
     with parts.db.transaction() as session:
         who = console.actor(session, acting_as, Role.PRIVACY)
-        hashed = parts.hasher.hash(normalise(address).key)
-        person = recipients.find(session, parts.hasher, address)
-        if person is not None:
-            subject = ("recipient", person.id)
+        found = _find(session, parts, whom)
+        if found.person is not None:
+            subject = ("recipient", found.person.id)
             audit.record(session, who, "recipient.looked_up", subject, now=console.now())
-        document = _document(session, hashed)
+        document = _document(session, found.address_hash)
     console.answer(document, as_json=as_json, show=lambda: _show(document))
 
 
 @suppression_group.command("lift")
-@click.argument("address")
+@_whom
 @_reason_of_lift
 @_because
 @console.acting
-def lift(address: str, word: str, because: str, acting_as: str | None) -> None:
+def lift(whom: str, word: str, because: str, acting_as: str | None) -> None:
     """Mail an address again that was refused.
 
     A mailbox refused it, or the vendor held it back.
@@ -114,7 +127,7 @@ def lift(address: str, word: str, because: str, acting_as: str | None) -> None:
     reason = SuppressionReason(word)
     with parts.db.transaction() as session:
         who = console.actor(session, acting_as, Role.PRIVACY)
-        hashed = parts.hasher.hash(normalise(address).key)
+        hashed = _find(session, parts, whom).address_hash
         suppressions.lift_by_staff(session, hashed, reason, who, because=because, now=console.now())
         left = [one.reason for one in suppressions.of(session, hashed)]
     click.echo("Lifted.")
@@ -123,37 +136,36 @@ def lift(address: str, word: str, because: str, acting_as: str | None) -> None:
     if reason in LIST_OF:
         click.echo(
             "The vendor keeps lists of its own. If mail is still dropped: mailprefs suppression "
-            f"release ADDRESS --reason {word} --because TEXT"
+            f"release {whom} --reason {word} --because TEXT"
         )
 
 
 @suppression_group.command("release")
-@click.argument("address")
+@_whom
 @_reason_of_lift
 @_because
 @console.acting
-def release(address: str, word: str, because: str, acting_as: str | None) -> None:
+def release(whom: str, word: str, because: str, acting_as: str | None) -> None:
     """Take an address off the vendor's own list.
 
-    It has to be lifted here first.
+    It has to be lifted here first. `mailprefs reconcile` tells whom this is needed for, by number.
     """
     parts = console.opened()
-    reason, hashed = SuppressionReason(word), parts.hasher.hash(normalise(address).key)
+    reason = SuppressionReason(word)
     lists = suppression_lists(parts.settings)
     if lists is None:
         raise BadSetting(_NO_KEY)
     if reason not in LIST_OF:
         msg = "The vendor keeps no list of this kind; there is nothing to release."
         raise Conflict(msg)
-    because, typed = suppressions.written_reason(because), normalise(address)
+    because = suppressions.written_reason(because)
     with parts.db.transaction() as session:
         who = console.actor(session, acting_as, Role.PRIVACY)
-        if any(one.reason is reason for one in suppressions.of(session, hashed)):
+        found = _find(session, parts, whom)
+        if any(one.reason is reason for one in suppressions.of(session, found.address_hash)):
             msg = "The address is still suppressed here; lift it first: mailprefs suppression lift"
             raise Conflict(msg)
-        person = recipients.find(session, parts.hasher, address)
-        whom = typed.address if person is None else person.address
-    _take_off(lists, LIST_OF[reason], whom)
+    _take_off(lists, LIST_OF[reason], found.address)
     name = LIST_OF[reason].value
     with parts.db.transaction() as session:
         audit.record(
@@ -161,12 +173,39 @@ def release(address: str, word: str, because: str, acting_as: str | None) -> Non
             who,
             "suppression.released",
             # Nobody here has the address: it stands on the list of the account all the same.
-            ("vendor_list", name) if person is None else ("recipient", person.id),
+            ("recipient", found.person.id) if found.person else ("vendor_list", name),
             now=console.now(),
             reason=because,
             details={"list": name},
         )
     click.echo("The vendor has taken it off its list.")
+
+
+class _Whom(NamedTuple):
+    """Whose address it is about: the recipient who has it, if somebody here does."""
+
+    person: Recipient | None
+    address: str
+    address_hash: bytes
+
+
+def _find(session: Session, parts: Parts, whom: str) -> _Whom:
+    """Give whose address is meant: an address, or the number of a recipient.
+
+    :raises BadAddress: for a text that is neither.
+    :raises NotFound: for the number of nobody.
+    """
+    if not whom.isdecimal():
+        typed = normalise(whom)
+        person = recipients.find(session, parts.hasher, whom)
+        address = typed.address if person is None else person.address
+        return _Whom(person, address, parts.hasher.hash(typed.key))
+    number = int(whom[:20])
+    person = recipients.by_id(session, number) if number < 1 << 63 else None
+    if person is None:
+        msg = f"There is no recipient {whom} (any more)."
+        raise NotFound(msg)
+    return _Whom(person, person.address, person.address_hash)
 
 
 def _take_off(lists: SuppressionLists, name: ListName, address: str) -> None:
@@ -231,7 +270,7 @@ def _show(document: dict[str, Any]) -> None:
         by = f", by campaign {one['campaign']}" if one["campaign"] else ""
         click.echo(
             f"{one['reason']}: {words}; holds back {_held_back(one['scope'])}; "
-            f"since {_at(one['since'])}, told by {one['source']}{by}."
+            f"since {_at(one['since'])}, {_TOLD_BY[Source(one['source'])]}{by}."
         )
         if one["reason"] == SuppressionReason.COMPLAINED:
             click.echo("  The vendor drops administrative mail to this address, too.")
@@ -248,7 +287,8 @@ def _held_back(scope: str) -> str:
 
 def _show_found(found: Found) -> None:
     done = "Nothing was written (dry run)" if found.dry_run else "Compared"
-    click.echo(f"{done}: the vendor's lists since {times.written(found.since)}.")
+    since = f" since {times.written(found.since)}" if found.since > BEGINNING else ", all of them"
+    click.echo(f"{done}: the vendor's lists{since}.")
     rows = [
         (name, *(counted.get(word, 0) for word in ("listed", "new", "known", "lifted", "for_now")))
         for name, counted in found.lists.items()
@@ -259,7 +299,7 @@ def _show_found(found: Found) -> None:
     for number, name in found.still_listed:
         click.echo(
             f"Recipient {number} was lifted here, and the vendor still holds them back ({name}): "
-            "mailprefs suppression release ADDRESS --reason R --because TEXT"
+            f"mailprefs suppression release {number} --reason {_REASON_OF[name]} --because TEXT"
         )
     for word, n in found.missing_there.items():
         click.echo(f"Held back here by the vendor's word, and not on its list: {n:,} ({word}).")

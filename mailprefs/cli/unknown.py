@@ -49,6 +49,7 @@ def _decide(
             msg = f"{early} To decide now: --yes"
             raise Conflict(msg)
         done = decide(session, campaign_id, who, now=console.now(), up_to=seen.newest)
+    console.look_again(parts)
     document = {
         "id": campaign_id,
         "decision": "resent" if resend else "accepted",

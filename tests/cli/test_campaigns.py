@@ -254,7 +254,7 @@ def test_show_has_the_promised_names_and_reads_well(people: Shell, letter: int) 
     one = people.ask("campaign", "show", letter)
     assert [name for name in one if name in PROMISED] == PROMISED
     said = people.do("campaign", "show", letter)
-    assert f"Campaign {letter}: Hello (promotional) is draft." in said
+    assert f"Campaign {letter}: Hello (promotional) is a draft." in said
     assert "chosen" in said and "pending" in said
 
 
@@ -343,7 +343,7 @@ def test_stopped_sending_says_why_and_goes_on_when_told(people: Shell) -> None:
     with db.transaction() as session:
         pace.turn(session)
         pace.wait_for_all(session, seconds=100)
-    assert "wait until" in people.do("sending", "show")
+    assert "; the next try is at " in people.do("sending", "show")
     with db.transaction() as session:
         pace.stop(session, "The key was refused.")
     db.close()
@@ -362,7 +362,9 @@ def test_a_stop_and_a_wait_are_told_by_the_campaign_at_once(people: Shell, lette
     with db.transaction() as session:
         pace.turn(session)
         pace.wait_for_all(session, seconds=100)
-    assert "The vendor asked us to wait until " in people.do("campaign", "show", letter)
+    said = people.do("campaign", "show", letter)
+    assert "The vendor takes nothing at the moment; the next try is at " in said
+    assert ", by itself." in said
     assert people.ask("campaign", "show", letter)["waits_until"] is not None
     with db.transaction() as session:
         pace.stop(session, "The key was refused.")
