@@ -40,6 +40,7 @@ FOR_ALL = {
     ("GET", "/staff/"),
     ("GET", "/staff/account"),
     ("GET", "/staff/alarms"),
+    ("GET", "/staff/<path:anywhere>"),
     ("POST", "/staff/account/password"),
     ("POST", "/staff/sign-out"),
     ("GET", "/staff/campaigns"),

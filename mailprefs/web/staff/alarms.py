@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 from mailprefs.alarms import keeping
 from mailprefs.alarms.kinds import Advice, AlarmKind
 from mailprefs.errors import StoreUnavailable
+from mailprefs.jobs import alarms
+from mailprefs.policy import Role
 from mailprefs.schema.alarms import Alarm
 from mailprefs.schema.deliveries import VendorPace
 from mailprefs.web import auth
@@ -18,8 +20,22 @@ from mailprefs.web.staff import words
 
 _KINDS: Final = {kind.value: kind for kind in AlarmKind}
 _CAMPAIGN: Final = "campaign "
+# Where a page does what is to be done: who may do it, which page, and what the link says.
+_DONE_HERE: Final = {
+    AlarmKind.SENDING_STOPPED: (Role.SEND, "staff.campaigns.listed", "Let sending go on"),
+    AlarmKind.CAMPAIGN_STALLED: (None, "staff.campaigns.show", "Show the campaign"),
+    AlarmKind.UNKNOWN_WAITING: (Role.SEND, "staff.unknown.show", "See what is unknown, and decide"),
+    AlarmKind.SCHEDULE_MISSED: (Role.SEND, "staff.campaigns.show", "Let it go, or cancel it"),
+}
 
 routes = Blueprint("alarms", __name__, url_prefix="/alarms")
+
+
+class Deed(NamedTuple):
+    """A page that does what is to be done, and what its link says."""
+
+    url: str
+    label: str
 
 
 class Shown(NamedTuple):
@@ -40,6 +56,19 @@ class Shown(NamedTuple):
         """Give the command that helps, for the campaign that it is about."""
         command = self.kind.advice.command if self.kind else "mailprefs alarms"
         return command.replace("ID", self.campaign or "ID")
+
+    @property
+    def deed(self) -> Deed | None:
+        """Give the page that does what is to be done; None without one, or without the role."""
+        found = _DONE_HERE.get(self.kind) if self.kind else None
+        if found is None:
+            return None
+        role, endpoint, label = found
+        if role is not None and not auth.member().holds(role):
+            return None
+        if self.campaign is None:
+            return Deed(url_for(endpoint), label)
+        return Deed(url_for(endpoint, campaign_id=int(self.campaign)), label)
 
     @property
     def advice(self) -> Advice | None:
@@ -70,6 +99,12 @@ def banner() -> list[Shown]:
             return _open(session)
     except StoreUnavailable:
         return []
+
+
+def look_again() -> None:
+    """Look at once, after a change that may have ended an alarm."""
+    parts = here()
+    alarms.look_again(parts.db, parts.settings, now=parts.clock())
 
 
 def _open(session: Session) -> list[Shown]:

@@ -5,16 +5,16 @@ from typing import Any, Final, NamedTuple
 from flask import Blueprint, render_template, request
 from sqlalchemy.orm import Session
 
-from mailprefs import audit, staff, subscriptions
+from mailprefs import staff, subscriptions
 from mailprefs.campaigns import review, shown, states
 from mailprefs.campaigns.shown import Overview
 from mailprefs.deliveries import limits, pace
 from mailprefs.reports.campaigns import DEFINITIONS, Report, report
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.people import Sender, Topic
-from mailprefs.schema.staff import AuditEntry
 from mailprefs.web import auth
 from mailprefs.web.current import here
+from mailprefs.web.staff.history import Event, history
 from mailprefs.web.staff.previews import Previewed, previewed
 
 MOVING: Final = frozenset({CampaignState.SCHEDULED, CampaignState.FREEZING, CampaignState.SENDING})
@@ -34,7 +34,7 @@ class Page(NamedTuple):
     preview: Previewed
     report: Report | None
     review: review.Review | None
-    history: list[AuditEntry]
+    history: list[Event]
     names: dict[int, str]
 
 
@@ -123,6 +123,7 @@ def _page(session: Session, campaign_id: int) -> Page:
     campaign = states.find(session, campaign_id)
     topic = session.get_one(Topic, campaign.topic_id)
     started = overview.state in STARTED
+    called = names(session)
     rounded = not auth.member().sees_exact_numbers
     return Page(
         overview=overview,
@@ -132,8 +133,8 @@ def _page(session: Session, campaign_id: int) -> Page:
         preview=previewed(session, campaign_id, request.args.get("person", "")),
         report=report(session, campaign_id, now=now, rounded=rounded) if started else None,
         review=None if started else review.review(session, campaign_id, parts.settings),
-        history=audit.of(session, ("campaign", campaign_id)),
-        names=names(session),
+        history=history(session, campaign, called),
+        names=called,
     )
 
 

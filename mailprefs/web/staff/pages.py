@@ -1,6 +1,6 @@
 """All staff pages as one blueprint, and what they share: headers, the form check, words, errors."""
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
@@ -96,6 +96,15 @@ def home() -> BaseResponse:
     return redirect(url_for("staff.campaigns.listed"), code=303)
 
 
+@routes.get("/<path:anywhere>")
+@auth.only()
+def nowhere(anywhere: str) -> NoReturn:
+    """Tell staff on a page of theirs that there is nothing at an address below ours."""
+    del anywhere
+    msg = "The address may be mistyped, or what it led to is gone."
+    raise NotFound(msg)
+
+
 @routes.before_request
 def check_form() -> None:
     """Refuse forms that aren't ours."""
@@ -141,7 +150,9 @@ def _add_filters(state: Any) -> None:  # noqa: ANN401 - Flask's set-up state
 
 def refused(error: MailprefsError) -> tuple[str, int]:
     """Tell a member of staff what can't be done, and how to do it instead."""
-    return render_template("staff/error.html", sentence=str(error)), status_of(error)
+    heading = "There is nothing here" if isinstance(error, NotFound) else "That didn’t work"
+    page = render_template("staff/error.html", heading=heading, sentence=str(error))
+    return page, status_of(error)
 
 
 for _kind in _TOLD_HERE:

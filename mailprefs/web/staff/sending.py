@@ -17,6 +17,7 @@ from mailprefs.policy import Role
 from mailprefs.web import auth
 from mailprefs.web.current import here
 from mailprefs.web.errors import status_of
+from mailprefs.web.staff import alarms
 from mailprefs.web.staff.campaigns import page_of
 
 MANY: Final = 1_000
@@ -143,6 +144,7 @@ def start() -> Response:
     parts = here()
     with parts.db.transaction() as session:
         states.start_sending(session, auth.actor(), now=parts.clock())
+    alarms.look_again()
     flash("Sending goes on.")
     return redirect(url_for("staff.campaigns.listed"), code=303)
 
@@ -155,6 +157,7 @@ def _change(campaign_id: int, change: Change, told: str) -> Answer:
             change(session, campaign_id, auth.actor(), now=parts.clock())
     except (Conflict, NotAllowed) as error:
         return _refused(campaign_id, error)
+    alarms.look_again()
     flash(told)
     return _back(campaign_id)
 

@@ -14,6 +14,7 @@ from mailprefs.policy import Role
 from mailprefs.web import auth
 from mailprefs.web.current import here
 from mailprefs.web.errors import status_of
+from mailprefs.web.staff import alarms
 from mailprefs.web.staff.campaigns import overview_of
 
 Answer = Response | tuple[str, int]
@@ -58,6 +59,7 @@ def _decide(campaign_id: int, decide: Decide, told: str) -> Answer:
             done = decide(session, campaign_id, auth.actor(), now=parts.clock(), up_to=up_to)
     except (BadInput, Conflict) as error:
         return _page(campaign_id, error), status_of(error)
+    alarms.look_again()
     flash(told.format(undecided.in_people(done.people)))
     return redirect(url_for("staff.campaigns.show", campaign_id=campaign_id), code=303)
 

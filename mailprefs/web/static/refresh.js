@@ -3,6 +3,8 @@
 (() => {
   const box = document.querySelector("[data-refresh][data-moving]");
   if (!box) return;
+  const state = () => box.querySelector("[data-state]")?.dataset.state;
+  const shown = state();
   const later = (seconds) => setTimeout(again, seconds * 1000);
   const again = async () => {
     // Nobody looks, or somebody has a link of it in hand: leave it as it is.
@@ -14,9 +16,8 @@
     } catch {
       return later(10);
     }
-    // What stands still has other buttons: take the whole page.
-    const part = box.querySelector("[data-state]");
-    if (part && part.dataset.state === "still") return location.reload();
+    // Another state has another badge and other buttons: take the whole page.
+    if (state() !== shown) return location.reload();
     return later(1);
   };
   later(1);

@@ -346,7 +346,7 @@ def test_until_it_begins_the_page_counts_down_and_then_shows_how_it_goes(
     clock.now += timedelta(seconds=18)
     part = browser.get(f"/staff/campaigns/{number}/begins").text
     assert ", in 42 s</strong>" in part
-    assert 'data-state="moving"' in part
+    assert 'data-state="scheduled"' in part
     put(parts, number, CampaignState.FREEZING)
     assert 'data-state="still"' in browser.get(f"/staff/campaigns/{number}/begins").text
 

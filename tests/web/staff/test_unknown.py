@@ -119,7 +119,7 @@ def test_a_stop_and_a_wait_stand_on_the_campaign_s_page_at_once(
             update(VendorPace).values(wait_until=NOW + timedelta(seconds=54), unclear=0)
         )
     page = browser.get(f"/staff/campaigns/{held}/progress").text
-    assert "asked us to wait until 22 Nov 2026, 09:30:54 UTC; it goes on by itself." in page
+    assert "the next try is at 22 Nov 2026, 09:30:54 UTC, by itself." in page
     with parts.db.transaction() as session:
         session.execute(update(VendorPace).values(stopped_at=NOW, stopped_reason="The key is bad."))
     page = browser.get(f"/staff/campaigns/{held}").text
