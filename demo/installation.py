@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -69,6 +70,18 @@ class Installation:
         for log in self._logs:
             log.close()
 
+    @property
+    def command(self) -> Path:
+        """Give the program that runs commands of ``mailprefs`` on this installation."""
+        return self.folder / "mailprefs"
+
+    def write_command(self) -> None:
+        """Write that program, so that a line of a terminal needs no settings of its own."""
+        own = (f"export {name}={shlex.quote(text)}" for name, text in self._own().items())
+        run = f'exec {shlex.join(COMMAND)} "$@"'
+        self.command.write_text("\n".join(["#!/bin/sh", *own, run]) + "\n", encoding="utf-8")
+        self.command.chmod(0o700)
+
     def start_sandbox(self) -> None:
         """Start the vendor's stand-in, and trust its key for events."""
         self._start(
@@ -115,9 +128,13 @@ class Installation:
         return json.loads(self.call(*words, "--json"))
 
     def _environment(self) -> Mapping[str, str]:
-        own = {f"MAILPREFS_{name}": value for name, value in self._settings.items()}
         kept = {name: value for name, value in os.environ.items() if "MAILPREFS" not in name}
-        return kept | own | {"PYTHONPATH": str(ROOT)}
+        return kept | self._own()
+
+    def _own(self) -> dict[str, str]:
+        """Give what the commands of this installation need in their environment."""
+        own = {f"MAILPREFS_{name}": value for name, value in self._settings.items()}
+        return own | {"PYTHONPATH": str(ROOT)}
 
     def _start(self, *words: str) -> None:
         log = (self.folder / f"{words[0]}.log").open("wb")

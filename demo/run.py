@@ -7,6 +7,7 @@ from the messages that arrived. ``--exit`` ends after it, with status 1 if a pro
 
 import argparse
 import json
+import shlex
 import signal
 import sys
 import time
@@ -247,6 +248,15 @@ def show_pages(installation: Installation) -> None:
         ("The privacy policy", f"{installation.url}/policy"),
     ):
         out.print(f"  {name}\n    {address}", soft_wrap=True)
+    show_commands(installation)
+
+
+def show_commands(installation: Installation) -> None:
+    """Print lines to paste into another terminal: commands on this very installation."""
+    installation.write_command()
+    out.print("\n[bold]Commands to try in another terminal[/bold]")
+    for words in ("campaign show 1", "report 1", "alarms", "--help"):
+        out.print(f"  {shlex.quote(str(installation.command))} {words}", soft_wrap=True)
 
 
 def mailbox(installation: Installation) -> list[readers.Message]:
