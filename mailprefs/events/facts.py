@@ -39,7 +39,7 @@ def add(session: Session, first: Mapping[Key, datetime]) -> list[Key]:
     found = sorted(new)
     count(session, found)
     delivered = [delivery_id for delivery_id, word in found if word == Fact.DELIVERED]
-    opens.set_bits(session, dict.fromkeys(delivered, opens.DELIVERED))
+    opens.delivered(session, delivered)
     return found
 
 

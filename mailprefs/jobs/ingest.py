@@ -105,8 +105,8 @@ class Ingest:
                 break
             # In order before the gate, so that nobody waits for it.
             gathered = opens.gather(fetch for record in records if (fetch := _fetch(record)))
-            # What a power cut takes back is in the segment still, and its position goes with it. The
-            # last batch keeps all before it, because the segment may be removed then.
+            # What a power cut takes back is in the segment still, its position with it. The last
+            # batch keeps all before it, because the segment may be removed then.
             is_last = not segment.has_more(after)
             with self._db.transaction(Gate.USING, durable=is_last) as session:
                 begun = time.monotonic()

@@ -18,7 +18,7 @@ the retention delete evidence and leave every number as it was.
 """
 
 from mailprefs.opens.bits import APPLE, DELIVERED, FETCHED, HUMAN
-from mailprefs.opens.deciding import set_bits
+from mailprefs.opens.deciding import delivered
 from mailprefs.opens.fetches import Fetch, gather
 from mailprefs.opens.judging import TOO_FAST
 from mailprefs.opens.knowing import Calls
@@ -37,8 +37,8 @@ __all__ = [
     "Counted",
     "Fetch",
     "count",
+    "delivered",
     "gather",
     "record",
-    "set_bits",
     "silence",
 ]

@@ -1,31 +1,108 @@
-"""What the vendor told of a delivery, and what it says of opens that were counted before."""
+"""What the vendor told of deliveries, and what that says of opens that were counted before.
 
-from collections.abc import Mapping
+A message's delivery is told seconds or hours after the fact. What had opened it by then was counted
+for what it looked like; whatever was there before the message arrived is a machine's after all.
+Then rows, sums and bits move together, while the row exists. That goes one way only: what was once
+found to be a machine's stays so, though a second event may tell of an earlier delivery.
+"""
 
-from sqlalchemy import select
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from mailprefs import consent
 from mailprefs.db.dialects import among
-from mailprefs.opens import turn, writing
-from mailprefs.opens.judging import moved
-from mailprefs.schema.opens import Measured
+from mailprefs.opens import periods, turn, writing
+from mailprefs.opens.bits import DELIVERED, FETCHED, HUMAN, of_kinds
+from mailprefs.opens.fetches import Fetch
+from mailprefs.opens.judging import Cell, Decision, Row, cells, decide, moved
+from mailprefs.opens.knowing import Calls, known
+from mailprefs.schema.opens import Measured, Open, UndecidedOpen
+from mailprefs.useragents import Client, OpenKind, Reason
 
 
-def set_bits(session: Session, wanted: Mapping[int, int]) -> int:
-    """Set bits of measured deliveries, by id, and move their campaigns' totals along.
+def delivered(session: Session, ids: Collection[int]) -> int:
+    """Note that messages were delivered, as ``mailbox_facts`` has it by now.
 
-    Deliveries that aren't measured (any more) are left out. Gives how many rows changed.
+    Deliveries that aren't measured (any more) are left out. Gives how many weren't known to be
+    delivered.
     """
-    if not wanted:
+    if not ids:
         return 0
     turn.take(session)
+    before = _bits(session, ids)
+    after = {one: bits | DELIVERED for one, bits in before.items()}
+    kept = _undecided(session, before.keys())
+    if kept:
+        decisions = _decisions(session, kept)
+        _move_rows(session, decisions)
+        for one, decision in decisions.items():
+            rest = after[one] & ~(HUMAN | FETCHED)
+            after[one] = rest | of_kinds(decision.kinds)
+        done = delete(UndecidedOpen).where(among(session, UndecidedOpen.delivery_id, kept))
+        session.connection().execute(done)
+    changed = {one: bits for one, bits in after.items() if bits != before[one]}
+    writing.set_bits(session, changed)
+    writing.add_to_totals(session, moved(before, changed))
+    return sum(not bits & DELIVERED for bits in before.values())
+
+
+def _bits(session: Session, ids: Collection[int]) -> dict[int, int]:
+    """Give the bits of the measured ones among deliveries."""
     rows = session.connection().execute(
         select(Measured.delivery_id, Measured.bits)
-        .where(among(session, Measured.delivery_id, wanted))
+        .where(among(session, Measured.delivery_id, ids))
         .order_by(Measured.delivery_id)
     )
-    before = {row.delivery_id: row.bits for row in rows}
-    after = {one: bits | wanted[one] for one, bits in before.items() if bits | wanted[one] != bits}
-    writing.set_bits(session, after)
-    writing.add_to_totals(session, moved(before, after))
-    return len(after)
+    return {row.delivery_id: row.bits for row in rows}
+
+
+def _undecided(session: Session, ids: Collection[int]) -> dict[int, list[Fetch]]:
+    """Give the fetches that were kept until it is known when these messages were delivered."""
+    found: defaultdict[int, list[Fetch]] = defaultdict(list)
+    rows = session.connection().execute(
+        select(UndecidedOpen.__table__).where(among(session, UndecidedOpen.delivery_id, ids))
+    )
+    for row in rows:
+        found[row.delivery_id].append(
+            Fetch(
+                row.delivery_id >> 32,
+                row.delivery_id,
+                row.at,
+                OpenKind(row.kind),
+                Reason(row.reason),
+                row.ruleset,
+                Client(row.client),
+                row.country,
+            )
+        )
+    return dict(found)
+
+
+def _decisions(session: Session, kept: Mapping[int, list[Fetch]]) -> dict[int, Decision]:
+    """Judge fetches again, of campaigns that aren't closed: a closed one's numbers are out."""
+    running = periods.of_open_campaigns(session, {one >> 32 for one in kept})
+    open_ids = sorted(one for one in kept if one >> 32 in running)
+    told = known(session, open_ids, Calls())
+    rows: defaultdict[int, dict[int, Row]] = defaultdict(dict)
+    for row in session.connection().execute(
+        select(Open.__table__).where(among(session, Open.delivery_id, open_ids))
+    ):
+        rows[row.delivery_id][row.kind] = Row(*row)
+    policies = consent.policy_starts(session)
+    judged = {one: decide(rows[one], kept[one], told[one], policies) for one in sorted(told)}
+    return {one: decision for one, decision in judged.items() if decision is not None}
+
+
+def _move_rows(session: Session, decisions: Mapping[int, Decision]) -> None:
+    """Take back the rows that weren't a person's, with what was added up of them."""
+    gone = [row for decision in decisions.values() for row in decision.gone]
+    new = [row for decision in decisions.values() for row in decision.new]
+    running = periods.of_open_campaigns(session, {one >> 32 for one in decisions})
+    sums: Counter[Cell] = cells(new, running)
+    sums.subtract(cells(gone, running))
+    writing.delete_opens(session, gone)
+    writing.insert_opens(session, new)
+    writing.add_to_rollup(session, sums)

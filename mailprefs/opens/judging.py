@@ -14,6 +14,8 @@ A fetch counts for the first open of its kind, a machine's are told apart by tim
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from itertools import islice
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from mailprefs import consent
@@ -24,8 +26,8 @@ from mailprefs.useragents import Client, OpenKind, Reason
 
 TOO_FAST: Final = timedelta(seconds=5)
 """An open this soon after the hand-over is a machine's, through whatever proxy it came."""
-ADMISSIBLE_DELAY: Final = timedelta(days=3)
-"""How long the vendor tries to deliver: what isn't told by then never will be."""
+MAY_BE_TOLD: Final = timedelta(days=3)
+"""How long the vendor tries to deliver: when that was, is told by then or never."""
 
 
 class HandedOver(NamedTuple):
@@ -61,6 +63,11 @@ class Known(NamedTuple):
     apple_seen_on: date | None
     delivered_at: datetime | None
     handed_over: HandedOver | None
+
+    def may_be_told(self, at: datetime) -> bool:
+        """Tell whether it may still become known that the message was delivered after *at*."""
+        end = self.handed_over.end if self.handed_over else None
+        return self.delivered_at is None and (end is None or at < end + MAY_BE_TOLD)
 
     def is_machines(self, at: datetime) -> bool:
         """Tell whether nobody can have read the message by then."""
@@ -100,6 +107,39 @@ class Effect(NamedTuple):
     totals: Counter[tuple[int, int]]
     undecided: list[Fetch]
     apple: dict[int, date]
+
+
+class Decision(NamedTuple):
+    """What becomes of a delivery's rows of ``opens`` when it is known who was too fast."""
+
+    gone: list[Row]
+    new: list[Row]
+    kinds: frozenset[int]
+
+
+def decide(
+    rows: Mapping[int, Row],
+    kept: Sequence[Fetch],
+    what: Known,
+    policies: Sequence[tuple[datetime, int]],
+) -> Decision | None:
+    """Judge fetches again that were counted for what they looked like; None: they stand.
+
+    *rows* are the delivery's, by kind. Whoever came after the machine counts from then on.
+    """
+    ordered = sorted(kept, key=attrgetter("at"))
+    fast = [fetch for fetch in ordered if what.is_machines(fetch.at)]
+    if not fast:
+        return None
+    gone: list[Row] = []
+    found = [as_machines(fast[0])] if int(OpenKind.SCANNER) not in rows else []
+    for kind in sorted({int(fetch.kind) for fetch in fast} & rows.keys()):
+        gone.append(rows[kind])
+        later = (one for one in ordered if one.kind == kind and not what.is_machines(one.at))
+        found.extend(islice(later, 1))
+    new = [as_row(fetch, policies, what.policy_version_id) for fetch in found]
+    kinds = (rows.keys() - {row.kind for row in gone}) | {row.kind for row in new}
+    return Decision(gone, new, frozenset(kinds))
 
 
 def as_machines(fetch: Fetch) -> Fetch:
@@ -189,7 +229,7 @@ def _judged(fetch: Fetch, what: Known, effect: Effect) -> Fetch:
         return fetch
     if what.is_machines(fetch.at):
         return as_machines(fetch)
-    if what.delivered_at is None:
+    if what.may_be_told(fetch.at):
         effect.undecided.append(fetch)
     return fetch
 

@@ -48,6 +48,7 @@ def count(session: Session, gathered: Gathered, calls: Calls) -> Counted:
     writing.insert_opens(session, effect.rows)
     writing.add_to_rollup(session, effect.cells)
     writing.set_bits(session, effect.bits)
+    writing.keep_undecided(session, effect.undecided)
     writing.see_apple(session, dict(sorted(effect.apple.items())))
     writing.add_to_totals(session, effect.totals)
     loads = _loads(gathered.loads, running)

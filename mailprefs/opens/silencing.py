@@ -8,7 +8,7 @@ from mailprefs.opens import turn
 from mailprefs.policy import MessageClass
 from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.deliveries import Delivery
-from mailprefs.schema.opens import Measured, Open, SilencedDelivery
+from mailprefs.schema.opens import Measured, Open, SilencedDelivery, UndecidedOpen
 
 
 def silence(session: Session, recipient_id: int) -> int:
@@ -31,6 +31,6 @@ def silence(session: Session, recipient_id: int) -> int:
         turn.take(session)
         rows = [{"delivery_id": one} for one in ids]
         session.execute(insert(session, SilencedDelivery).on_conflict_do_nothing(), rows)
-        for table in (Open, Measured):
+        for table in (Open, UndecidedOpen, Measured):
             session.execute(delete(table).where(among(session, table.delivery_id, ids)))
     return len(ids)

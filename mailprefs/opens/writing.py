@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
+from mailprefs.opens.fetches import Fetch
 from mailprefs.opens.judging import Row
 
 
@@ -43,6 +44,18 @@ _OPENS: Final = _Table(
         ("client", "smallint"),
     ),
 )
+_UNDECIDED: Final = _Table(
+    "undecided_opens",
+    (
+        ("delivery_id", "bigint"),
+        ("kind", "smallint"),
+        ("at", "timestamptz"),
+        ("reason", "smallint"),
+        ("ruleset", "smallint"),
+        ("country", "varchar"),
+        ("client", "smallint"),
+    ),
+)
 _ROLLUP: Final = _Table(
     "open_rollup",
     (
@@ -67,6 +80,33 @@ _LOADS: Final = _Table(
 def insert_opens(session: Session, rows: Sequence[Row]) -> None:
     """Insert rows of which none is there yet, as the turn makes sure."""
     _write(session, _insert(_OPENS), rows)
+
+
+def replace_opens(session: Session, rows: Sequence[Row]) -> None:
+    """Put rows in the place of those with the same delivery and kind, where there are any."""
+    _write(session, _put(_OPENS, 2), rows)
+
+
+def delete_opens(session: Session, rows: Iterable[Row]) -> None:
+    """Delete rows by delivery and kind; what was added up of them stays."""
+    _write(session, _DELETE_OPENS, [(row.delivery_id, row.kind) for row in rows])
+
+
+def keep_undecided(session: Session, fetches: Iterable[Fetch]) -> None:
+    """Keep fetches of which it isn't known yet whether they came before the delivery."""
+    rows = [
+        (
+            one.delivery_id,
+            int(one.kind),
+            one.at,
+            int(one.reason),
+            one.ruleset,
+            one.country,
+            int(one.client),
+        )
+        for one in fetches
+    ]
+    _write(session, _ignoring(_UNDECIDED), rows)
 
 
 def add_to_rollup(session: Session, cells: Mapping[tuple[int, str, str, int], int]) -> None:
@@ -166,6 +206,20 @@ def _insert(table: _Table) -> _Statement:
 
 
 @lru_cache
+def _ignoring(table: _Table) -> _Statement:
+    """Give the INSERT that leaves what is there as it is."""
+    return _Statement(*(text + " ON CONFLICT DO NOTHING" for text in _insert(table)))
+
+
+@lru_cache
+def _put(table: _Table, key: int) -> _Statement:
+    """Give the INSERT that takes the place of what has the same first columns."""
+    values = ", ".join(f"{name} = excluded.{name}" for name in table.names[key:])
+    putting = f" ON CONFLICT ({', '.join(table.names[:key])}) DO UPDATE SET {values}"
+    return _Statement(*(text + putting for text in _insert(table)))
+
+
+@lru_cache
 def _add(table: _Table) -> _Statement:
     """Give the INSERT that adds the last column to what is there already."""
     key = ", ".join(table.names[: table.key])
@@ -187,6 +241,12 @@ _SET_BITS: Final = _Statement(
     " WHERE true ON CONFLICT (delivery_id) DO UPDATE SET bits = excluded.bits",
     "UPDATE measured SET bits = w.bits FROM unnest(%s::bigint[], %s::smallint[]) AS w(id, bits)"
     " WHERE measured.delivery_id = w.id",
+)
+_DELETE_OPENS: Final = _Statement(
+    "DELETE FROM opens WHERE (delivery_id, kind) IN"
+    " (SELECT value ->> 0, value ->> 1 FROM json_each(?))",
+    "DELETE FROM opens USING unnest(%s::bigint[], %s::smallint[]) AS w(id, kind)"
+    " WHERE delivery_id = w.id AND opens.kind = w.kind",
 )
 _SEE_APPLE: Final = _Statement(
     "UPDATE recipients SET apple_seen_on = w.day"

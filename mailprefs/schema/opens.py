@@ -9,7 +9,11 @@ from mailprefs.schema.base import EVIDENCE, SILENCED, Base, BigId, UtcDateTime, 
 
 
 class Open(Base):
-    """The first fetch of one kind for one delivery; no IP address, no user agent."""
+    """The first fetch of one kind for one delivery; no IP address, no user agent.
+
+    After 30 days only delivery, kind and local day are left: ``ruleset`` is 0 then, the other
+    columns say nothing, and ``first_seen_at`` is when that day began.
+    """
 
     __tablename__ = "opens"
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -21,6 +25,25 @@ class Open(Base):
     ruleset: Mapped[int] = column(SmallInteger, mark=EVIDENCE)
     policy_version_id: Mapped[int] = column(Integer, mark=EVIDENCE)
     first_seen_at: Mapped[datetime] = column(UtcDateTime, mark=EVIDENCE)
+    country: Mapped[str | None] = column(String(2), mark=EVIDENCE)
+    client: Mapped[int] = column(SmallInteger, mark=EVIDENCE)
+
+
+class UndecidedOpen(Base):
+    """A fetch that looks like a person's, until it is known when its message was delivered.
+
+    It is counted in ``opens`` already, to the minute; if it was before the delivery, it was a
+    machine's after all. A row goes with that answer, or after three days.
+    """
+
+    __tablename__ = "undecided_opens"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    delivery_id: Mapped[int] = column(BigId, primary_key=True, autoincrement=False, mark=EVIDENCE)
+    kind: Mapped[int] = column(SmallInteger, primary_key=True, autoincrement=False, mark=EVIDENCE)
+    at: Mapped[datetime] = column(UtcDateTime, primary_key=True, mark=EVIDENCE)
+    reason: Mapped[int] = column(SmallInteger, mark=EVIDENCE)
+    ruleset: Mapped[int] = column(SmallInteger, mark=EVIDENCE)
     country: Mapped[str | None] = column(String(2), mark=EVIDENCE)
     client: Mapped[int] = column(SmallInteger, mark=EVIDENCE)
 
@@ -88,3 +111,14 @@ class SpoolPosition(Base):
     segment: Mapped[bytes] = column(LargeBinary(16), primary_key=True)
     position: Mapped[int] = column(BigId)
     updated_at: Mapped[datetime] = column(UtcDateTime)
+
+
+class OpenRetention(Base):
+    """How far the evidence of a closed campaign's opens is reduced: what needn't be read again."""
+
+    __tablename__ = "open_retention"
+
+    campaign_id: Mapped[int] = column(Integer, primary_key=True, autoincrement=False)
+    # When nothing but delivery, kind and day was left, and when nothing at all.
+    reduced_at: Mapped[datetime | None] = column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = column(UtcDateTime)

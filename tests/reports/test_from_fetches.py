@@ -47,7 +47,7 @@ def test_machines_behind_apples_proxy_people_and_scanners_each_count_as_what_the
                 fetch(bot, OpenKind.BOT),
             ],
         )
-        opens.set_bits(session, dict.fromkeys(ids, opens.DELIVERED))
+        opens.delivered(session, ids)
     with db.reading() as session:
         assert sums(session, number).seen == Seen(
             delivered=7, apple=2, others_opened=2, apple_opened=1, loaded=4
