@@ -9,7 +9,7 @@ from mailprefs import events, suppressions
 from mailprefs.audit import CONSOLE
 from mailprefs.db.database import Gate
 from mailprefs.events import soft
-from mailprefs.policy import Scope, SuppressionReason
+from mailprefs.policy import Scope, Source, SuppressionReason
 from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.events import SoftBounce
 from mailprefs.vendor.message import Event, VendorEvent
@@ -110,6 +110,18 @@ def test_the_first_refusal_of_a_delivery_counts_whichever_is_told_first(
     apply(mailed.db, blocked(mailed, 0, order[1]))
     apply(mailed.db, blocked(mailed, 1, 1.1), blocked(mailed, 2, 2))
     assert mailed.reasons() == SOFT
+
+
+def test_what_staff_have_put_there_no_delivery_takes_away(mailed: Mailed) -> None:
+    """By hand it is held back for a reason of the company's own."""
+    with mailed.db.transaction() as session:
+        held, why = mailed.hashes[0], SuppressionReason.SOFT_BOUNCES
+        suppressions.add(session, held, 1, why, Source.STAFF, now=NOW)
+    apply(mailed.db, blocked(mailed, 0, 0))
+    apply(mailed.db, event(mailed.sent[1][0], days=1))
+    assert mailed.reasons() == SOFT
+    (stands,) = mailed.suppressed()
+    assert (stands.source, stands.created_at) == (Source.STAFF, NOW)
 
 
 def test_a_campaign_that_began_long_ago_still_delivers(mailed: Mailed) -> None:

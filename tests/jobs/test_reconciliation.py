@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from mailprefs import preferences, suppressions
 from mailprefs.audit import CONSOLE
 from mailprefs.db.database import Database, Gate
+from mailprefs.events.applying import BOUNCED_AT_ONCE
 from mailprefs.jobs import reconciliation
 from mailprefs.jobs.reconciliation import Comparison, Found
 from mailprefs.policy import Source, SuppressionReason
@@ -237,6 +239,48 @@ def test_a_key_that_may_not_read_is_tried_once_a_night(house: House) -> None:
     house.lists.forbidden = True
     house.now = NOW + timedelta(days=1)
     assert house.comparison.tonight() is not None
+
+
+def test_a_night_after_a_closed_key_is_a_night_like_any_other(house: House) -> None:
+    house.lists.forbidden = True
+    assert house.comparison.tonight() is not None
+    house.lists.forbidden, house.lists.away = False, True
+    house.now = NOW + timedelta(days=1)
+    assert house.comparison.tonight() is not None
+    house.lists.away = False
+    house.now += timedelta(hours=1, minutes=1)
+    again = house.comparison.tonight()
+    assert again is not None, "the vendor was away for an hour, and the key isn't closed any more"
+    assert again.failure is None
+
+
+def test_each_night_everybody_is_looked_at_again_who_was_refused_or_is_held_back(
+    house: House,
+) -> None:
+    """More people than are looked at in one transaction, so that nobody at its end is left out."""
+    with house.db.transaction() as session:
+        people = [make_recipient(session) for _ in range(2 * BOUNCED_AT_ONCE + 1)]
+        refused, held = people[:-1], people[-1:]
+        for number, person in enumerate(refused):
+            session.add_all(
+                SoftBounce(
+                    delivery_id=(900 + day) << 32 | number + 1,
+                    recipient_id=person.id,
+                    occurred_at=NOW - timedelta(days=day),
+                )
+                for day in (1, 2, 3)
+            )
+        for number, person in enumerate(held):
+            # By an event that has turned out to be earlier, nothing holds them back any more.
+            why = SuppressionReason.SOFT_BOUNCES
+            suppressions.add(session, person.address_hash, 1, why, Source.VENDOR, now=NOW)
+            once = {"recipient_id": person.id, "occurred_at": NOW - timedelta(days=1)}
+            session.add(SoftBounce(delivery_id=999 << 32 | number + 1, **once))
+        refused_hashes = {one.address_hash for one in refused}
+    found = house.compare()
+    with house.db.reading() as session:
+        assert set(session.scalars(select(Suppression.address_hash))) == refused_hashes
+    assert found.reset == 1
 
 
 def test_whom_a_late_delivery_leaves_refused_too_often_is_found_even_without_the_lists(
