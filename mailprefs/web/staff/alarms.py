@@ -25,7 +25,7 @@ _DONE_HERE: Final = {
     AlarmKind.SENDING_STOPPED: (Role.SEND, "staff.campaigns.listed", "Let sending go on"),
     AlarmKind.CAMPAIGN_STALLED: (None, "staff.campaigns.show", "Show the campaign"),
     AlarmKind.UNKNOWN_WAITING: (Role.SEND, "staff.unknown.show", "See what is unknown, and decide"),
-    AlarmKind.SCHEDULE_MISSED: (Role.SEND, "staff.campaigns.show", "Let it go, or cancel it"),
+    AlarmKind.SCHEDULE_MISSED: (Role.SEND, "staff.campaigns.show", "Decide on the campaign’s page"),
 }
 
 routes = Blueprint("alarms", __name__, url_prefix="/alarms")

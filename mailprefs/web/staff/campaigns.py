@@ -93,7 +93,7 @@ def page_of(campaign_id: int, trouble: str | None = None) -> str:
         one=page.overview,
         campaign=page.campaign,
         moving=page.overview.state in MOVING,
-        started=page.overview.state in STARTED,
+        started=_has_started(page.overview),
         definitions=DEFINITIONS,
         # The page tells the stop itself, so that the banner need not.
         stopped=bool(page.overview.halt and page.overview.halt.stopped_at),
@@ -122,7 +122,7 @@ def _page(session: Session, campaign_id: int) -> Page:
     overview = overview_of(session, campaign_id)
     campaign = states.find(session, campaign_id)
     topic = session.get_one(Topic, campaign.topic_id)
-    started = overview.state in STARTED
+    started = _has_started(overview)
     called = names(session)
     rounded = not auth.member().sees_exact_numbers
     return Page(
@@ -136,6 +136,11 @@ def _page(session: Session, campaign_id: int) -> Page:
         history=history(session, campaign, called),
         names=called,
     )
+
+
+def _has_started(one: Overview) -> bool:
+    """Tell whether anything of a campaign has begun; of one that was missed nothing has."""
+    return one.state in STARTED and not one.is_missed
 
 
 def names(session: Session) -> dict[int, str]:

@@ -84,7 +84,9 @@ def test_missed_is_one_word_everywhere_and_its_alarm_ends_with_the_decision(
     assert badges(browser, number) == {"Missed"}
     page = browser.get("/staff/alarms").text
     assert f"Campaign {number} was missed" in page
-    assert f'href="/staff/campaigns/{number}">Let it go, or cancel it</a>' in page
+    assert f'href="/staff/campaigns/{number}">Decide on the campaign’s page</a>' in page
+    missed = browser.get(f"/staff/campaigns/{number}").text
+    assert "Who would get it" in missed and ">Opens<" not in missed, "nothing of it has begun"
     assert f"Campaign {number} was missed" in browser.get("/staff/topics").text
     assert browser.post(f"/staff/campaigns/{number}/resume").status_code == 303
     assert open_now(parts) == []
@@ -150,6 +152,7 @@ def test_while_all_sending_is_stopped_no_campaign_is_called_sending(
     assert badges(browser, number) == {"Sending stopped"}
     part = browser.get(f"/staff/campaigns/{number}/progress").text
     assert 'data-state="sending stopped"' in part, "the page is loaded again, badge and all"
+    assert "It is mended: go on" in part
 
 
 def test_the_history_tells_what_became_of_a_campaign_by_itself(
