@@ -1,11 +1,11 @@
 """The people of one batch, asked about again: who still may get it, and how each is measured."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from itertools import compress, repeat
+from itertools import compress
 from typing import Any, Final, NamedTuple, Protocol, Self
 
 from sqlalchemy import (
@@ -34,7 +34,7 @@ from mailprefs.policy import (
     tracking_mode,
 )
 from mailprefs.rendering.content import Content
-from mailprefs.rendering.person import Person, missing
+from mailprefs.rendering.person import Person, Persons, missing
 from mailprefs.schema.deliveries import Delivery, SingleValues
 from mailprefs.schema.people import Recipient, Subscription
 
@@ -68,7 +68,7 @@ class Found:
     the deliveries with mode individual, *apple* those of them that Apple's proxy loads.
     """
 
-    people: list[Person] = field(default_factory=list, repr=False)
+    people: Persons = field(default_factory=lambda: Persons.of([]), repr=False)
     skipped: dict[int, Skip] = field(default_factory=dict)
     modes: str = ""
     measured: list[int] = field(default_factory=list)
@@ -129,23 +129,21 @@ def read(
     return found
 
 
-def _people(asked: _Asked, modes: "_Modes", names: tuple[str, ...] | None) -> list[Person]:
+def _people(asked: _Asked, modes: "_Modes", names: tuple[str, ...] | None) -> Persons:
     """Give the people as a request is built of them; their language has chosen the content."""
-    attributes: Iterable[Mapping[str, str]] = repeat(_NOTHING)
+    n = len(asked.deliveries)
+    attributes: Sequence[Mapping[str, str]] = [_NOTHING] * n
     if any(asked.owns):
         attributes = [_attributes(own, names) if own else _NOTHING for own in asked.owns]
-    return list(
-        map(
-            Person,
-            asked.recipients,
-            asked.addresses,
-            asked.first_names,
-            asked.last_names,
-            attributes,
-            repeat(""),
-            asked.deliveries,
-            [mode for mode, _, _ in modes.of(asked)],
-        )
+    return Persons(
+        asked.recipients,
+        asked.addresses,
+        asked.first_names,
+        asked.last_names,
+        attributes,
+        [""] * n,
+        asked.deliveries,
+        [mode for mode, _, _ in modes.of(asked)],
     )
 
 

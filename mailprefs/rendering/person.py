@@ -8,25 +8,25 @@ nothing, and they have no pixel, so nothing is counted.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self, overload
 
 from mailprefs.errors import BadInput
 from mailprefs.links import Links
 from mailprefs.policy import TrackingMode
+from mailprefs.rendering.branches import tester, writer
 from mailprefs.rendering.content import Content
-from mailprefs.rendering.merge import Question
-from mailprefs.rendering.parts import Conditional, Pieces, Slot
+from mailprefs.rendering.parts import Slot
 from mailprefs.rendering.values import SHORT, clean, cleaned
 from mailprefs.vendor.message import Mailing, People, Personal
 
 NESTED: Final = 4
 """How deep the vendor replaces tags that stand in values."""
 
-_OWN = {"first_name": 2, "last_name": 3, "email": 1}
+# The fields that everybody has, and the columns that they stand in.
+_OWN: Final = {"first_name": "first_names", "last_name": "last_names", "email": "addresses"}
 _BASE_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9._~/-]*)?")
 _OWN_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$()*+,;=%&-]{1,180}")
 _ATOMS = re.compile(r"[A-Za-z0-9 ]+")
@@ -34,10 +34,7 @@ _DOMAIN = re.compile(r"[A-Za-z0-9.-]+")
 
 
 class Person(NamedTuple):
-    """One delivery's recipient, as the claim read it; *mode* is how far opens may be measured.
-
-    The order of the first fields is used by name lookups here: keep it.
-    """
+    """One delivery's recipient, as the claim read it; *mode* is how far opens may be measured."""
 
     recipient_id: int
     address: str
@@ -47,6 +44,64 @@ class Person(NamedTuple):
     language: str
     delivery_id: int
     mode: TrackingMode
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Persons(Sequence[Person]):
+    """The people of one batch, column by column, in the order of a person's fields.
+
+    So the claim reads them and so their parts are made: a campaign has a million of them, of which
+    nobody has to be put together and taken apart again.
+    """
+
+    recipient_ids: Sequence[int]
+    addresses: Sequence[str]
+    first_names: Sequence[str]
+    last_names: Sequence[str]
+    attributes: Sequence[Mapping[str, str]]
+    languages: Sequence[str]
+    delivery_ids: Sequence[int]
+    modes: Sequence[TrackingMode]
+
+    @classmethod
+    def of(cls, people: Sequence[Person]) -> Self:
+        """Give *people* as columns."""
+        return cls(*(zip(*people, strict=True) if people else [()] * len(Person._fields)))
+
+    def __len__(self) -> int:
+        """Count the people."""
+        return len(self.delivery_ids)
+
+    @overload
+    def __getitem__(self, position: int) -> Person: ...
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[Person]: ...
+    def __getitem__(self, position: int | slice) -> Person | Sequence[Person]:
+        """Give one person, or some."""
+        if isinstance(position, slice):
+            return [self[one] for one in range(*position.indices(len(self)))]
+        return Person(
+            self.recipient_ids[position],
+            self.addresses[position],
+            self.first_names[position],
+            self.last_names[position],
+            self.attributes[position],
+            self.languages[position],
+            self.delivery_ids[position],
+            self.modes[position],
+        )
+
+    def raw(self, name: str) -> Iterable[str | None]:
+        """Give what everybody has of a field, as it is stored."""
+        own = _OWN.get(name)
+        if own is not None:
+            values: Sequence[str] = getattr(self, own)
+            return values
+        return (attributes.get(name) for attributes in self.attributes)
+
+    def __repr__(self) -> str:
+        """Say how many they are."""
+        return f"Persons({len(self)})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,14 +225,14 @@ class Personaliser:
         self._mark = content.mark
         self._slots = tuple(map(_recipe, content.slots))
         self._conditionals = tuple(
-            (one.tag, one.is_html, one.name, _test(one), _branch(one.then), _branch(one.otherwise))
+            (one.tag, one.is_html, one.name, tester(one), writer(one.then), writer(one.otherwise))
             for one in content.conditionals
         )
         self._pixel_tag = content.pixel_tag
         self._promotional = content.message_class.carries_unsubscribe
         names = [slot.name for slot in content.slots if not slot.is_link]
         names += [one.name for one in content.conditionals]
-        self._names = tuple((name, _OWN.get(name, -1)) for name in dict.fromkeys(names))
+        self._names = tuple(dict.fromkeys(names))
         self._loads = _pixel(self._base + origin.links.loads_path(origin.campaign_id))
         self._list_id = _list_id(origin)
         box = origin.unsubscribe_mailbox
@@ -189,21 +244,21 @@ class Personaliser:
 
     def batch(self, people: Sequence[Person]) -> People:
         """Give everybody's part of one request, in order; *people* is not empty."""
-        recipients, addresses, firsts, lasts, _, _, deliveries, _ = zip(*people, strict=True)
-        base = self._base
-        links = self._links
+        if not isinstance(people, Persons):
+            people = Persons.of(people)
+        base, links = self._base, self._links
+        recipients, deliveries = people.recipient_ids, people.delivery_ids
         urls = {"preferences_url": links.preferences_urls(base, recipients, deliveries)}
         headers: Mapping[str, Sequence[str]] = {}
         if self._promotional:
             leaving = links.unsubscribe_urls(base, recipients, self._topic_id, deliveries)
             urls["unsubscribe_url"] = leaving
             headers = self._headers(leaving)
-        names = list(map(_display_name, firsts, lasts))
-        return People(addresses, names, deliveries, self._columns(people, urls), headers)
+        names = list(map(_display_name, people.first_names, people.last_names))
+        columns = self._columns(people, urls)
+        return People(people.addresses, names, deliveries, columns, headers)
 
-    def _columns(
-        self, people: Sequence[Person], urls: Mapping[str, list[str]]
-    ) -> dict[str, list[str]]:
+    def _columns(self, people: Persons, urls: Mapping[str, list[str]]) -> dict[str, list[str]]:
         """Give everybody's value of every tag that the bodies hold."""
         known = self._known(people)
         columns: dict[str, list[str]] = {}
@@ -211,7 +266,9 @@ class Personaliser:
         shown: list[list[str]] = []
         for name, fallback, text_tag, html_tag in self._slots:
             if fallback is None:
-                values = escaped = urls.get(name) or [_own_url(person, name) for person in people]
+                values = escaped = urls.get(name) or [
+                    _own_url(url, name) for url in people.raw(name)
+                ]
             else:
                 values = [pair[0] if pair else fallback[0] for pair in known[name]]
                 escaped = [pair[1] if pair else fallback[1] for pair in known[name]]
@@ -231,34 +288,31 @@ class Personaliser:
             columns[self._pixel_tag] = self._pixels(people)
         return columns
 
-    def _known(self, people: Sequence[Person]) -> dict[str, list[tuple[str, str] | None]]:
+    def _known(self, people: Persons) -> dict[str, list[tuple[str, str] | None]]:
         """Give what everybody has of each field, plain and escaped; None for nothing."""
         mark = self._mark
-        known: dict[str, list[tuple[str, str] | None]] = {}
-        for name, index in self._names:
-            raws: Iterable[str | None] = (
-                map(itemgetter(index), people)
-                if index >= 0
-                else (person.attributes.get(name) for person in people)
-            )
-            known[name] = [
+        return {
+            name: [
                 (raw, raw)
                 if raw and raw.isalnum() and len(raw) <= SHORT and mark not in raw
                 else cleaned(raw, mark)
-                for raw in raws
+                for raw in people.raw(name)
             ]
-        return known
+            for name in self._names
+        }
 
-    def _pixels(self, people: Sequence[Person]) -> list[str]:
+    def _pixels(self, people: Persons) -> list[str]:
         """Give everybody's pixel: one of their own, one for all, or a space."""
         individual = TrackingMode.INDIVIDUAL
-        one_by_one = [person.delivery_id for person in people if person.mode is individual]
+        modes = people.modes
+        one_by_one = [
+            delivery_id
+            for delivery_id, mode in zip(people.delivery_ids, modes, strict=True)
+            if mode is individual
+        ]
         urls = iter(self._links.open_urls(self._base, one_by_one))
         of_others = {TrackingMode.AGGREGATE: self._loads, TrackingMode.OFF: " "}
-        return [
-            _pixel(next(urls)) if person.mode is individual else of_others[person.mode]
-            for person in people
-        ]
+        return [_pixel(next(urls)) if mode is individual else of_others[mode] for mode in modes]
 
     def _headers(self, urls: Sequence[str]) -> dict[str, Sequence[str]]:
         """Give the headers of RFC 8058 and RFC 2919; each one line, as folding breaks DKIM."""
@@ -274,8 +328,7 @@ class Personaliser:
 
 
 def _raw(person: Person, name: str) -> str:
-    index = _OWN.get(name)
-    return str(person[index]) if index is not None else person.attributes.get(name) or ""
+    return next(iter(Persons.of([person]).raw(name))) or ""
 
 
 def _recipe(slot: Slot) -> tuple[str, tuple[str, str] | None, str, str]:
@@ -285,35 +338,9 @@ def _recipe(slot: Slot) -> tuple[str, tuple[str, str] | None, str, str]:
     return slot.name, pair, slot.text_tag, slot.html_tag
 
 
-def _test(conditional: Conditional) -> Callable[[tuple[str, str] | None], bool]:
-    """Give the function that tells whether a block's test holds for what a person has."""
-    wanted = conditional.value
-    if conditional.test is Question.IS:
-        return lambda has: (has[0] if has else "") == wanted
-    if conditional.test is Question.IS_NOT:
-        return lambda has: (has[0] if has else "") != wanted
-    if conditional.test is Question.UNSET:
-        return lambda has: has is None
-    return lambda has: has is not None
-
-
-def _branch(pieces: Pieces) -> Callable[[Sequence[str]], str]:
-    """Give the function that writes a branch with a person's values in it."""
-    numbers = [piece for piece in pieces if isinstance(piece, int)]
-    if not numbers:
-        words = "".join(map(str, pieces))
-        return lambda _: words
-    pattern = "".join(
-        "%s" if isinstance(piece, int) else piece.replace("%", "%%") for piece in pieces
-    )
-    chosen = itemgetter(*numbers)
-    return lambda values: pattern % chosen(values)
-
-
-def _own_url(person: Person, name: str) -> str:
-    """Give an address that a system mail brings along for this person, if it is one."""
-    url = person.attributes.get(name, "")
-    if not _OWN_URL.fullmatch(url):
+def _own_url(url: str | None, name: str) -> str:
+    """Give an address that a system mail brings along for a person, if it is one."""
+    if url is None or not _OWN_URL.fullmatch(url):
         raise BadInput(f"The message's {name} is no address that can stand in a link.")
     return url
 

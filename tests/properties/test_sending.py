@@ -17,7 +17,7 @@ from mailprefs.db.database import Database
 from mailprefs.deliveries import outcome, people, proof
 from mailprefs.deliveries.people import Found
 from mailprefs.policy import TrackingMode
-from mailprefs.rendering.person import Person
+from mailprefs.rendering.person import Person, Persons
 from mailprefs.schema.deliveries import BatchState, Delivery
 from mailprefs.vendor.message import Event, Verdict
 from tests.properties.sending import Sending
@@ -57,7 +57,7 @@ def ask_nobody_again(patch: pytest.MonkeyPatch) -> None:
     def careless(*args: Any, **options: Any) -> Found:  # noqa: ANN401 - as the real one
         found = read(*args, **options)
         session, picked = args[0], args[1]
-        found.people += [
+        left = [
             Person(row.recipient_id, "left@example.org", "", "", {}, "en", row.id, TrackingMode.OFF)
             for row in session.execute(
                 select(Delivery.id, Delivery.recipient_id).where(
@@ -66,6 +66,7 @@ def ask_nobody_again(patch: pytest.MonkeyPatch) -> None:
                 )
             )
         ]
+        found.people = Persons.of([*found.people, *left])
         found.skipped.clear()
         return found
 
