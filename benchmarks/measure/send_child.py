@@ -26,12 +26,12 @@ from mailprefs.deliveries.contents import Contents
 from mailprefs.deliveries.origin import of_campaign
 from mailprefs.jobs.dispatch import COLLECTING, Office, Workers
 from mailprefs.links import Links
-from mailprefs.policy import TrackingMode
+from mailprefs.policy import TrackingBasis, tracking_basis, tracking_mode
 from mailprefs.rendering.content import Content
 from mailprefs.rendering.person import Origin, Person, mailing, personalise
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.campaigns import Content as ContentRow
-from mailprefs.schema.people import Recipient
+from mailprefs.schema.people import Recipient, Topic
 from mailprefs.settings import Settings
 from mailprefs.vendor import bodies
 from mailprefs.vendor.message import Verdict
@@ -107,7 +107,7 @@ class Place:
             ).one()
             content = Contents().get(session, row)
             origin = of_campaign(session, self.links, campaign.id)
-            people = list(_people(session, campaign.id))
+            people = list(_people(session, campaign))
         return content, origin, people
 
 
@@ -118,13 +118,20 @@ def wait_for_the_start() -> float:
     return perf_counter()
 
 
-def _people(session: Session, campaign_id: int) -> Iterable[Person]:
+def _people(session: Session, campaign: Campaign) -> Iterable[Person]:
+    topic = session.get_one(Topic, campaign.topic_id)
     rows = session.execute(
-        select(Recipient.id, Recipient.address, Recipient.first_name, Recipient.last_name).order_by(
-            Recipient.id
-        )
+        select(
+            Recipient.id,
+            Recipient.address,
+            Recipient.first_name,
+            Recipient.last_name,
+            Recipient.open_tracking,
+            Recipient.region,
+        ).order_by(Recipient.id)
     )
-    for ordinal, (recipient_id, address, first, last) in enumerate(rows, start=1):
+    for ordinal, row in enumerate(rows, start=1):
+        recipient_id, address, first, last, choice, region = row
         yield Person(
             recipient_id,
             address,
@@ -132,8 +139,14 @@ def _people(session: Session, campaign_id: int) -> Iterable[Person]:
             last or "",
             {},
             "",
-            campaign_id << 32 | ordinal,
-            TrackingMode.INDIVIDUAL,
+            campaign.id << 32 | ordinal,
+            # Whom the claims don't measure has no pixel in these bodies either.
+            tracking_mode(
+                choice,
+                tracking_basis(region, TrackingBasis.NOTICE),
+                ceiling=topic.tracking,
+                unasked=topic.unasked_tracking,
+            ),
         )
 
 
