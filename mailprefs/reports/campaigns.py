@@ -16,7 +16,7 @@ from mailprefs.opens import DELIVERED
 from mailprefs.policy import MessageClass
 from mailprefs.reports import cells, releases, statistic
 from mailprefs.reports.breakdowns import Breakdown, breakdowns
-from mailprefs.reports.cells import Cell, Rule, Shown, Totals
+from mailprefs.reports.cells import Cell, Rule, Shown
 from mailprefs.reports.releases import Stored
 from mailprefs.reports.statistic import Doubt, Estimate, Seen
 from mailprefs.schema.campaigns import Campaign
@@ -218,8 +218,8 @@ def opens_of(release: Stored | None, campaign: Campaign, *, rounded: bool) -> Op
         people=release.people,
         measured=shown.delivered,
         share=share,
-        reported=_told(totals.reported, shown.loaded, shown.delivered, exact, totals),
-        confirmed=_told(totals.confirmed, shown.opened, shown.delivered, exact, totals),
+        reported=_told(totals.reported, shown.loaded, shown, totals.confirmed),
+        confirmed=_told(totals.confirmed, shown.opened, shown, totals.confirmed),
         estimate=None if why_not else statistic.estimate(shown),
         doubts=tuple(doubt.value for doubt in why_not),
         sentences=tuple(doubt.sentence for doubt in why_not),
@@ -245,18 +245,19 @@ def _doubts(release: Stored, campaign: Campaign, shown: Seen, share: float) -> t
     return found if found or split else (Doubt.FEW_OF_EACH,)
 
 
-def _told(kind: Shown, n: int, of: int, exact: Seen, totals: Totals) -> Cell:
+def _told(kind: Shown, n: int, shown: Seen, confirmed: Shown) -> Cell:
     """Give the cell to show for a number, of which is known how it may be told."""
+    of = shown.delivered
     if kind is Shown.EXACT:
         # In fives it may look like everybody, which is to be told no more exactly than if it were.
         return cells.cell(n, of, Rule(people=1))
     if kind is Shown.WITHHELD:
         return cells.WITHHELD
     if kind is Shown.OVER:
-        return Cell(kind, None, of, max(1 - cells.FEWEST / exact.delivered, 0.0))
+        return Cell(kind, None, of, max(1 - cells.FEWEST / of, 0.0))
     # Above what is confirmed, if that is told: the two differ by too few to say by how many.
-    base = exact.opened if totals.confirmed is Shown.EXACT else 0
-    return Cell(kind, None, of, min((base + cells.FEWEST) / exact.delivered, 1.0))
+    base = shown.opened if confirmed is Shown.EXACT else 0
+    return Cell(kind, None, of, min((base + cells.FEWEST) / of, 1.0))
 
 
 def _nothing(release: Stored | None, campaign: Campaign, measurable: tuple[int, int]) -> Opens:

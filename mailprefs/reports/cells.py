@@ -109,10 +109,12 @@ def releasable(seen: Seen, rule: Rule = USUAL) -> Seen:
 
 def totals(exact: Seen, before: Totals | None = None, rule: Rule = USUAL) -> Totals:
     """Give what may be told of *exact* to people who were told *before*."""
-    split = may_be_split(exact, rule)
-    seen = releasable(exact, rule) if split else _together(exact)
+    # Whether the parts are told must not hang on parts that are too small to be told.
+    apart = exact if exact.apple >= rule.fewest else _together(exact)
+    split = may_be_split(apart, rule)
+    seen = releasable(apart, rule) if split else _together(exact)
     if before is not None:
-        seen = _steady(seen, before.seen, rule)
+        seen = _steady(seen, before, rule)
     least = before.least if before else 0
     confirmed = cell(exact.opened, exact.delivered, rule).shown
     if confirmed is Shown.OVER:
@@ -131,12 +133,16 @@ def totals(exact: Seen, before: Totals | None = None, rule: Rule = USUAL) -> Tot
 def may_follow(new: Totals, before: Totals, rule: Rule = USUAL) -> bool:
     """Tell whether *new* totals may be told to people who know those *before*.
 
-    So many more must have opened that the difference tells of nobody; and what was told exactly
-    isn't hidden again, because the old number would still bound it.
+    Not if just as many more opened as joined, which may be the same people. And what was told
+    exactly isn't hidden again, because the old number would still bound it.
     """
-    grown = new.seen.opened - before.seen.opened >= rule.fewest
+    joined = new.seen.delivered - before.seen.delivered
+    least, most = _bounds(before, rule)
+    # More opened by so many, as far as somebody can tell who knows what was told.
+    fewer, more = new.seen.opened - most, new.seen.opened - least
+    alike = joined > 0 and fewer < joined + rule.fewest and more > joined - rule.fewest
     kept = before.reported is not Shown.EXACT or new.reported is Shown.EXACT
-    return grown and kept
+    return kept and not alike
 
 
 def rounded(seen: Seen) -> Seen:
@@ -157,22 +163,33 @@ def fives(n: int) -> int:
     return (n + ROUNDED_TO // 2) // ROUNDED_TO * ROUNDED_TO
 
 
+def _bounds(totals: Totals, rule: Rule) -> tuple[int, int]:
+    """Give between which numbers the openers lie for somebody who was told *totals*."""
+    if totals.confirmed is Shown.UNDER:
+        return 0, rule.fewest - 1
+    if totals.confirmed is Shown.OVER:
+        return totals.seen.delivered - rule.fewest + 1, totals.seen.delivered
+    return totals.seen.opened, totals.seen.opened
+
+
 def _together(seen: Seen) -> Seen:
     return seen._replace(apple=0, others_opened=seen.opened, apple_opened=0)
 
 
-def _steady(new: Seen, before: Seen, rule: Rule) -> Seen:
+def _steady(new: Seen, before: Totals, rule: Rule) -> Seen:
     """Leave a number as it was told unless it has changed by enough to be told anew."""
+    old = before.seen
 
     def told(now: int, then: int, most: int) -> int:
         return min(then if abs(now - then) < rule.fewest else now, most)
 
-    if bool(new.apple) != bool(before.apple):
+    if before.reported is Shown.EXACT:
+        new = new._replace(loaded=told(new.loaded, old.loaded, new.delivered))
+    if before.confirmed is not Shown.EXACT or bool(new.apple) != bool(old.apple):
         return new
     return new._replace(
-        others_opened=told(new.others_opened, before.others_opened, new.others),
-        apple_opened=told(new.apple_opened, before.apple_opened, new.apple),
-        loaded=told(new.loaded, before.loaded, new.delivered),
+        others_opened=told(new.others_opened, old.others_opened, new.others),
+        apple_opened=told(new.apple_opened, old.apple_opened, new.apple),
     )
 
 

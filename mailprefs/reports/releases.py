@@ -153,7 +153,8 @@ def make(
     if totals is None and loads == known.loads:
         return None
     by, hours = known.by, known.hours
-    if totals is not None and totals.confirmed is Shown.EXACT:
+    # A breakdown's total would tell what a number that is left as it was doesn't.
+    if totals is not None and totals.confirmed is Shown.EXACT and _is_told_anew(totals, known):
         by, hours = _breakdowns(found, campaign, known, now=now, rule=rule)
     return Released(
         bits=dict(found.bits) if totals else known.bits,
@@ -176,6 +177,13 @@ def _next_totals(found: Sums, known: Released, rule: Rule) -> Totals | None:
     if counted.changed(known.bits, found.bits) < rule.people:
         return None
     return new if cells.may_follow(new, known.totals, rule) else None
+
+
+def _is_told_anew(totals: Totals, known: Released) -> bool:
+    before = known.totals
+    if before is None or before.confirmed is not Shown.EXACT:
+        return True
+    return totals.seen.opened != before.seen.opened
 
 
 def _next_loads(now: int, known: int | None, rule: Rule) -> int | None:
