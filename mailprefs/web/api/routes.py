@@ -1,21 +1,29 @@
 """Campaigns and their reports as JSON: the same objects that ``--json`` prints at the console.
 
 Whoever asks is signed in at the staff pages: the browser's session is what is checked. Errors are
-``{"error": sentence}`` with the status of ``web.errors``.
+``{"error": sentence}`` with the status of ``web.errors``. What there is, and what each answer
+looks like, stands in ``/api/openapi.json``.
 """
 
 from flask import Blueprint, Response, jsonify
 
 from mailprefs.campaigns import shown
-from mailprefs.policy import Role
-from mailprefs.reports.campaigns import report
 from mailprefs.web import auth
+from mailprefs.web.api import asking, reports
+from mailprefs.web.api.openapi import document
+from mailprefs.web.api.reports import READING_REPORTS
 from mailprefs.web.current import here
 
-READING_REPORTS = (Role.DRAFT, Role.SEND, Role.APPROVE, Role.ANALYSE, Role.ADMIN)
-"""Who may read a campaign's report: everybody who works on campaigns or with their numbers."""
-
 routes = Blueprint("api", __name__, url_prefix="/api")
+routes.register_blueprint(reports.routes)
+routes.before_request(asking.refuse_unknown)
+
+
+@routes.get("/openapi.json")
+@auth.only(*READING_REPORTS)
+def openapi() -> Response:
+    """Describe this API (OpenAPI 3.1)."""
+    return jsonify(document())
 
 
 @routes.get("/campaigns")
@@ -39,23 +47,5 @@ def campaign(campaign_id: int) -> Response:
     with parts.db.reading() as session:
         found = shown.overview(
             session, campaign_id, now=parts.clock(), settle_time=parts.settings.settle_time
-        )
-    return jsonify(found.as_json())
-
-
-@routes.get("/campaigns/<int:campaign_id>/report")
-@auth.only(*READING_REPORTS)
-def campaign_report(campaign_id: int) -> Response:
-    """Report one campaign's mail and opens; analysts get counts in fives.
-
-    :raises NotFound: for an unknown campaign.
-    """
-    parts = here()
-    with parts.db.reading() as session:
-        found = report(
-            session,
-            campaign_id,
-            now=parts.clock(),
-            rounded=not auth.member().sees_exact_numbers,
         )
     return jsonify(found.as_json())

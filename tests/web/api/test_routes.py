@@ -1,36 +1,11 @@
 """The API: the same objects as the console, for signed-in staff, with errors as JSON."""
 
-from datetime import timedelta
-
 import pytest
-from flask import Flask
 
 from mailprefs.campaigns import shown
-from mailprefs.opens import DELIVERED, FETCHED, HUMAN
 from mailprefs.policy import Role
-from mailprefs.schema.opens import MeasuredTotal
 from mailprefs.web.parts import Parts
-from tests.factories import make_campaign, make_topic
 from tests.web.staff.browsing import BASE, Browser
-
-
-@pytest.fixture
-def browser(app: Flask, parts: Parts) -> Browser:
-    return Browser(app, parts)
-
-
-@pytest.fixture
-def number(parts: Parts) -> int:
-    with parts.db.transaction() as session:
-        campaign = make_campaign(
-            session,
-            make_topic(session, "newsletter"),
-            name="Spring letter",
-            first_hand_over_at=parts.clock() - timedelta(days=3),
-        )
-        for bits, n in {DELIVERED: 151, DELIVERED | HUMAN | FETCHED: 52}.items():
-            session.add(MeasuredTotal(campaign_id=campaign.id, bits=bits, n=n))
-        return campaign.id
 
 
 def test_a_campaign_is_the_object_that_the_console_prints(
@@ -50,22 +25,6 @@ def test_the_list_holds_every_campaign(browser: Browser, number: int) -> None:
     answer = browser.get("/api/campaigns").json
     assert answer
     assert [one["name"] for one in answer["campaigns"]] == ["Spring letter"]
-
-
-def test_a_report_is_exact_for_who_sends_and_in_fives_for_who_analyses(
-    browser: Browser, number: int
-) -> None:
-    path = f"/api/campaigns/{number}/report"
-    browser.sign_in_as(Role.SEND)
-    exact = browser.get(path).json
-    assert exact
-    assert exact["opens"]["confirmed"]["n"] == 52
-    assert exact["rounded_to"] == 1
-    browser.sign_in_as(Role.ANALYSE)
-    fives = browser.get(path).json
-    assert fives
-    assert fives["opens"]["confirmed"] == {"shown": "exact", "n": 50, "of": 205, "rate": 0.244}
-    assert fives["rounded_to"] == 5
 
 
 @pytest.mark.parametrize("path", ["/api/campaigns/404", "/api/campaigns/404/report"])
