@@ -1,14 +1,16 @@
 """How fast the pixel's hits become opens, sums and bits, each counted once.
 
 The limit is the bare driver: as many rows into a table of the shape of ``opens``, with its primary
-key and nothing else, in the order of arrival and in one transaction: ``executemany`` on SQLite,
-binary ``COPY`` on PostgreSQL. Nothing is read, judged, added up or remembered there. Ours goes from
-the spool on disk to committed rows, in the transactions that the service makes.
+key and nothing else, in the order of arrival and in transactions as large and as durable as ours:
+``executemany`` on SQLite, binary ``COPY`` on PostgreSQL. Nothing is read, judged, added up or
+remembered there. Ours goes from the spool on disk to committed rows, as the service does it. Opens
+a second are rows that came of it, not hits that were read.
 
     benchmarks/ingest.py [--quick] [--hits N] [--deliveries N] [--repeat N] [--batch N]
                          [--only sqlite|postgres]
 """
 
+import gc
 import random
 import sqlite3
 import sys
@@ -32,6 +34,7 @@ from benchmarks.measure.mailed import Mailed, fill
 from benchmarks.measure.postgresql import fresh_database, postgresql
 from benchmarks.measure.runs import interleaved, options, percentile, ratio, report, say
 from mailprefs.db.database import Database
+from mailprefs.jobs.dispatch import COLLECTING
 from mailprefs.jobs.ingest import BATCH, Ingest
 from mailprefs.spool import Record, Spool
 from mailprefs.useragents import RULESET, Client, OpenKind, Reason
@@ -39,6 +42,7 @@ from mailprefs.useragents import RULESET, Client, OpenKind, Reason
 FLOORS = {"sqlite": 0.12, "postgres": 0.12}
 RATES = {"sqlite": 30_000, "postgres": 15_000}
 _NEWEST_SHARE = 0.9
+_TYPES = ["int8", "int2", "int2", "int2", "int4", "timestamptz", "varchar", "int2"]
 _SEED = 20_270_328
 # Who fetches, of a hundred: kind, reason, client, and whether its place is known.
 _FETCHERS = (
@@ -126,6 +130,8 @@ class Installation:
         spool.close()
         job = Ingest(self.db, directory, lambda: datetime.now(UTC), batch=self._batch)
         self.db.checkpoint()
+        gc.collect()
+        gc.freeze()
         began = perf_counter()
         if (read := job.drain()) != len(records):
             raise SystemExit(f"{read} of {len(records)} hits were read.")
@@ -158,7 +164,7 @@ class Sqlite(Installation):
         ready = [(*row[:5], row[5].strftime("%Y-%m-%d %H:%M:%S.%f"), *row[6:]) for row in rows]
         with closing(sqlite3.connect(str(self.db.engine.url.database))) as connection:
             connection.isolation_level = None
-            for pragma in ("synchronous=FULL", "cache_size=-65536", "wal_autocheckpoint=65536"):
+            for pragma in ("synchronous=NORMAL", "cache_size=-65536", "wal_autocheckpoint=65536"):
                 connection.execute(f"PRAGMA {pragma}")
             shape = connection.execute(
                 "SELECT sql FROM sqlite_master WHERE name = 'opens'"
@@ -167,9 +173,11 @@ class Sqlite(Installation):
                 shape.replace("CREATE TABLE opens", "CREATE TABLE IF NOT EXISTS bare_opens")
             )
             began = perf_counter()
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany("INSERT INTO bare_opens VALUES (?,?,?,?,?,?,?,?)", ready)
-            connection.execute("COMMIT")
+            for start in range(0, len(ready), self._batch):
+                part = ready[start : start + self._batch]
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany("INSERT INTO bare_opens VALUES (?,?,?,?,?,?,?,?)", part)
+                connection.execute("COMMIT")
             return perf_counter() - began
 
 
@@ -180,15 +188,15 @@ class Postgresql(Installation):
         """Copy *rows* in with the driver alone; give the seconds."""
         with psycopg.connect(self.url) as connection, connection.cursor() as cursor:
             cursor.execute("CREATE TABLE IF NOT EXISTS bare_opens (LIKE opens INCLUDING ALL)")
+            cursor.execute("SET synchronous_commit = off")
             connection.commit()
             began = perf_counter()
-            with cursor.copy("COPY bare_opens FROM STDIN (FORMAT BINARY)") as copy:
-                copy.set_types(
-                    ["int8", "int2", "int2", "int2", "int4", "timestamptz", "varchar", "int2"]
-                )
-                for row in rows:
-                    copy.write_row(row)
-            connection.commit()
+            for start in range(0, len(rows), self._batch):
+                with cursor.copy("COPY bare_opens FROM STDIN (FORMAT BINARY)") as copy:
+                    copy.set_types(_TYPES)
+                    for row in rows[start : start + self._batch]:
+                        copy.write_row(row)
+                connection.commit()
             return perf_counter() - began
 
 
@@ -349,6 +357,7 @@ def main() -> int:
     chosen = parser.parse_args()
     count = chosen.hits or (20_000 if chosen.quick else 200_000)
     deliveries = chosen.deliveries or (400_000 if chosen.quick else 5_000_000)
+    gc.set_threshold(*COLLECTING)  # as in the service
     ratios: dict[str, float] = {}
     figures: dict[str, float] = {"deliveries": deliveries, "hits": count}
     missed = []

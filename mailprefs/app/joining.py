@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from mailprefs.jobs.closing import Closing
     from mailprefs.jobs.reconciliation import Comparison
+    from mailprefs.jobs.retention import Retention
     from mailprefs.vendor.suppression_lists import SuppressionLists
 
 # Bytes of a form; the webhook and the import of files set their own.
@@ -154,6 +155,13 @@ def numbers(parts: Parts) -> "Closing":
 
     rule = Rule(people=parts.settings.least_people)
     return Closing(db=parts.db, rule=rule, clock=parts.clock)
+
+
+def retention(parts: Parts) -> "Retention":
+    """Give what deletes old evidence."""
+    from mailprefs.jobs.retention import Retention
+
+    return Retention(db=parts.db, zone=parts.settings.time_zone, clock=parts.clock)
 
 
 def session_key(secret: bytes) -> bytes:

@@ -6,19 +6,19 @@ Then rows, sums and bits move together, while the row exists. That goes one way 
 found to be a machine's stays so, though a second event may tell of an earlier delivery.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from mailprefs import consent
 from mailprefs.db.dialects import among
-from mailprefs.opens import periods, turn, writing
+from mailprefs.opens import turn
 from mailprefs.opens.bits import DELIVERED, FETCHED, HUMAN, of_kinds
 from mailprefs.opens.fetches import Fetch
-from mailprefs.opens.judging import Cell, Decision, Row, cells, decide, moved
-from mailprefs.opens.knowing import Calls, known
+from mailprefs.opens.judging import Row, cells, decide, moved
+from mailprefs.opens.knowing import Calls, read
+from mailprefs.opens.writing import Writes, delete_opens
 from mailprefs.schema.opens import Measured, Open, UndecidedOpen
 from mailprefs.useragents import Client, OpenKind, Reason
 
@@ -35,17 +35,16 @@ def delivered(session: Session, ids: Collection[int]) -> int:
     before = _bits(session, ids)
     after = {one: bits | DELIVERED for one, bits in before.items()}
     kept = _undecided(session, before.keys())
+    writes = Writes()
     if kept:
-        decisions = _decisions(session, kept)
-        _move_rows(session, decisions)
-        for one, decision in decisions.items():
-            rest = after[one] & ~(HUMAN | FETCHED)
-            after[one] = rest | of_kinds(decision.kinds)
+        for one, kinds in _judge_again(session, kept, writes).items():
+            after[one] = after[one] & ~(HUMAN | FETCHED) | of_kinds(kinds)
         done = delete(UndecidedOpen).where(among(session, UndecidedOpen.delivery_id, kept))
         session.connection().execute(done)
     changed = {one: bits for one, bits in after.items() if bits != before[one]}
-    writing.set_bits(session, changed)
-    writing.add_to_totals(session, moved(before, changed))
+    writes.set_bits(changed)
+    writes.add_to_totals(moved(before, changed))
+    writes.run(session)
     return sum(not bits & DELIVERED for bits in before.values())
 
 
@@ -81,28 +80,31 @@ def _undecided(session: Session, ids: Collection[int]) -> dict[int, list[Fetch]]
     return dict(found)
 
 
-def _decisions(session: Session, kept: Mapping[int, list[Fetch]]) -> dict[int, Decision]:
-    """Judge fetches again, of campaigns that aren't closed: a closed one's numbers are out."""
-    running = periods.of_open_campaigns(session, {one >> 32 for one in kept})
-    open_ids = sorted(one for one in kept if one >> 32 in running)
-    told = known(session, open_ids, Calls())
+def _judge_again(
+    session: Session, kept: Mapping[int, list[Fetch]], writes: Writes
+) -> dict[int, frozenset[int]]:
+    """Take back the rows that weren't a person's, with what was added up of them.
+
+    Gives the kinds of opens that the deliveries concerned have now. Those of a closed campaign stay
+    as they are: its numbers are out.
+    """
+    ids = sorted(kept)
+    told = read(session, {one >> 32 for one in ids}, ids, Calls())
     rows: defaultdict[int, dict[int, Row]] = defaultdict(dict)
     for row in session.connection().execute(
-        select(Open.__table__).where(among(session, Open.delivery_id, open_ids))
+        select(Open.__table__).where(among(session, Open.delivery_id, ids))
     ):
         rows[row.delivery_id][row.kind] = Row(*row)
-    policies = consent.policy_starts(session)
-    judged = {one: decide(rows[one], kept[one], told[one], policies) for one in sorted(told)}
-    return {one: decision for one, decision in judged.items() if decision is not None}
-
-
-def _move_rows(session: Session, decisions: Mapping[int, Decision]) -> None:
-    """Take back the rows that weren't a person's, with what was added up of them."""
+    decisions = {
+        one: decision
+        for one, what in sorted(told.deliveries.items())
+        if (decision := decide(rows[one], kept[one], what, told.policies)) is not None
+    }
     gone = [row for decision in decisions.values() for row in decision.gone]
     new = [row for decision in decisions.values() for row in decision.new]
-    running = periods.of_open_campaigns(session, {one >> 32 for one in decisions})
-    sums: Counter[Cell] = cells(new, running)
-    sums.subtract(cells(gone, running))
-    writing.delete_opens(session, gone)
-    writing.insert_opens(session, new)
-    writing.add_to_rollup(session, sums)
+    sums = cells(new, told.periods)
+    sums.subtract(cells(gone, told.periods))
+    delete_opens(session, gone)
+    writes.insert_opens(new)
+    writes.add_to_rollup(sums)
+    return {one: decision.kinds for one, decision in decisions.items()}

@@ -1,4 +1,4 @@
-"""What is known of deliveries whose pixel was fetched: one statement for all of them.
+"""What is known of deliveries whose pixel was fetched: one statement for all of it.
 
 A delivery that was handed over with mode individual has a row in ``measured``. Whoever said no
 since then, or was erased, is not in the answer: they leave no trace.
@@ -6,38 +6,53 @@ since then, or was erased, is not in the answer: they leave no trace.
 
 import json
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
 from mailprefs.opens.judging import HandedOver, Known
+from mailprefs.opens.periods import Period
 from mailprefs.policy import Choice
 from mailprefs.schema.deliveries import BatchState
 
 _NOES: Final = ", ".join(f"'{choice.value}'" for choice in Choice if choice.is_no)
-_REST: Final = f"""
-    CROSS JOIN measured m
-    CROSS JOIN deliveries d
-    CROSS JOIN recipients r
-    LEFT JOIN silenced_deliveries s ON s.delivery_id = m.delivery_id
-    LEFT JOIN mailbox_facts f ON f.delivery_id = m.delivery_id AND f.event = 'delivered'
-    WHERE m.delivery_id = w.value AND d.id = w.value AND r.id = d.recipient_id
-      AND s.delivery_id IS NULL AND r.open_tracking NOT IN ({_NOES})"""
-_COLUMNS: Final = """m.delivery_id, m.bits, (
-        SELECT coalesce(sum(1 << o.kind), 0) FROM opens o WHERE o.delivery_id = m.delivery_id
-    ), d.policy_version_id, d.recipient_id, r.apple_seen_on, f.occurred_at"""
-# One document of all rows. SQLite's driver lets other threads have the interpreter after each row,
-# and each time may wait for it, with the writer lock held; PostgreSQL's reads each value in Python.
-# CROSS JOIN keeps SQLite's order of tables.
-_SQLITE: Final = f"SELECT json_group_array(json_array({_COLUMNS})) FROM json_each(?) w {_REST}"  # noqa: S608 - our own names
-_POSTGRESQL: Final = (
-    f"SELECT json_agg(json_build_array({_COLUMNS}))"  # noqa: S608 - our own names
-    f" FROM unnest(%s::bigint[]) AS w(value) {_REST}"
+# One statement, and one document of all rows. SQLite's driver lets other threads have the
+# interpreter after each row, and each time may wait for it, with the writer lock held;
+# PostgreSQL's reads each value in Python. CROSS JOIN keeps SQLite's order of tables.
+_EVERYTHING: Final = f"""
+    SELECT
+        (SELECT {{rows}}({{row}}(c.id, c.report_zone, c.first_hand_over_at))
+            FROM {{campaigns}} JOIN campaigns c ON c.id = w.value WHERE c.closed_at IS NULL),
+        (SELECT {{rows}}({{row}}(p.effective_from, p.id)) FROM policy_versions p),
+        (SELECT {{rows}}({{row}}(
+            m.delivery_id, m.bits,
+            (SELECT coalesce(sum(1 << o.kind), 0) FROM opens o
+                WHERE o.delivery_id = m.delivery_id),
+            d.policy_version_id, d.recipient_id, r.apple_seen_on, f.occurred_at))
+        FROM {{deliveries}}
+        CROSS JOIN measured m
+        CROSS JOIN deliveries d
+        CROSS JOIN recipients r
+        LEFT JOIN silenced_deliveries s ON s.delivery_id = m.delivery_id
+        LEFT JOIN mailbox_facts f ON f.delivery_id = m.delivery_id AND f.event = 'delivered'
+        WHERE m.delivery_id = w.value AND d.id = w.value AND r.id = d.recipient_id
+            AND s.delivery_id IS NULL AND r.open_tracking NOT IN ({_NOES}))"""  # noqa: S608 - our own names
+_SQLITE: Final = _EVERYTHING.format(
+    rows="json_group_array",
+    row="json_array",
+    campaigns="json_each(?) w",
+    deliveries="json_each(?) w",
+)
+_POSTGRESQL: Final = _EVERYTHING.format(
+    rows="json_agg",
+    row="json_build_array",
+    campaigns="unnest(%s::integer[]) AS w(value)",
+    deliveries="unnest(%s::bigint[]) AS w(value)",
 )
 
 _BATCH: Final = """
@@ -53,6 +68,7 @@ _BATCH: Final = """
 _BATCH_SQLITE: Final = _BATCH.format(ids="json_each(?) w")
 _BATCH_POSTGRESQL: Final = _BATCH.format(ids="unnest(%s::bigint[]) AS w(value)")
 _MOST_CAMPAIGNS: Final = 64
+_BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 
 _Batch = tuple[int, int, HandedOver | None]
 """First and last id of a batch, and when its message went to the vendor."""
@@ -101,29 +117,50 @@ class Calls:
         return found
 
 
-def known(session: Session, ids: Collection[int], calls: Calls) -> dict[int, Known]:
-    """Give what is known of the deliveries among *ids* that may be measured."""
-    if not ids:
-        return {}
-    told = _rows(session, _SQLITE, _POSTGRESQL, ids)[0][0]
-    rows: Sequence[Sequence[Any]] = json.loads(told) if isinstance(told, str) else told or ()
-    handed_over = calls.of(session, sorted(row[0] for row in rows))
-    return {
-        delivery_id: Known(
-            bits, kinds, policy, recipient, _date(seen), _time(delivered), handed_over[delivery_id]
-        )
-        for delivery_id, bits, kinds, policy, recipient, seen, delivered in rows
+class Told(NamedTuple):
+    """All that a batch is judged by: campaigns that aren't closed, policies, deliveries."""
+
+    periods: dict[int, Period]
+    policies: list[tuple[datetime, int]]
+    deliveries: dict[int, Known]
+
+
+def read(
+    session: Session, campaigns: Iterable[int], deliveries: Iterable[int], calls: Calls
+) -> Told:
+    """Give what is known of campaigns and deliveries, of those that may be measured."""
+    ((running, policies, rows),) = _rows(session, _SQLITE, _POSTGRESQL, campaigns, deliveries)
+    periods = {
+        campaign_id: Period.of(zone, _time(begun))
+        for campaign_id, zone, begun in _document(running)
     }
+    measured = [row for row in _document(rows) if row[0] >> 32 in periods]
+    handed_over = calls.of(session, sorted(row[0] for row in measured))
+    return Told(
+        periods,
+        sorted((_time(begun) or _BEGINNING, one) for begun, one in _document(policies)),
+        {
+            delivery_id: Known(
+                bits, kinds, policy, person, _date(seen), _time(delivered), handed_over[delivery_id]
+            )
+            for delivery_id, bits, kinds, policy, person, seen, delivered in measured
+        },
+    )
 
 
 def _rows(
-    session: Session, sqlite: str, postgresql: str, ids: Collection[int]
+    session: Session, sqlite: str, postgresql: str, *ids: Iterable[int]
 ) -> Sequence[Sequence[Any]]:
     is_sqlite = dialects.is_sqlite(session)
+    listed = (",".join(map(str, some)) for some in ids)
+    given = tuple(f"[{one}]" if is_sqlite else f"{{{one}}}" for one in listed)
     statement = sqlite if is_sqlite else postgresql
-    listed = ",".join(map(str, ids))
-    given = f"[{listed}]" if is_sqlite else f"{{{listed}}}"
-    return session.connection().exec_driver_sql(statement, (given,)).cursor.fetchall()
+    return session.connection().exec_driver_sql(statement, given).cursor.fetchall()
+
+
+def _document(told: str | list[Any] | None) -> list[Any]:
+    """Read rows as the driver gives them: a text, or, of PostgreSQL, lists; None: no row."""
+    return json.loads(told) if isinstance(told, str) else told or []
 
 
 def _covering(batches: Sequence[_Batch], delivery_id: int) -> _Batch | None:

@@ -1,16 +1,9 @@
 """When a campaign's fetches are recorded, and in which days and hours they are told."""
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 from zoneinfo import ZoneInfo
-
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
-from mailprefs.db.dialects import among
-from mailprefs.schema.campaigns import Campaign
 
 RECORDED_FOR: Final = timedelta(days=90)
 """Counted from a campaign's first hand-over; it closes then, and nothing more is recorded."""
@@ -22,6 +15,12 @@ class Period(NamedTuple):
 
     zone: str
     until: datetime
+
+    @classmethod
+    def of(cls, zone: str, first_hand_over_at: datetime | None) -> Self:
+        """Give the period of a campaign; without a hand-over, its first request still runs."""
+        until = _NEVER if first_hand_over_at is None else first_hand_over_at + RECORDED_FOR
+        return cls(zone, until)
 
     def hour(self, minute: datetime) -> str:
         """Give the local hour (``YYYY-MM-DDTHH``) of a minute."""
@@ -35,21 +34,6 @@ class Period(NamedTuple):
         """Give when the local day of a time began, in UTC."""
         day = self.day(at)
         return datetime(day.year, day.month, day.day, tzinfo=_zone(self.zone)).astimezone(UTC)
-
-
-def of_open_campaigns(session: Session, ids: Iterable[int]) -> dict[int, Period]:
-    """Give the periods of the campaigns among *ids* that aren't closed."""
-    rows = session.connection().execute(
-        select(Campaign.id, Campaign.report_zone, Campaign.first_hand_over_at).where(
-            among(session, Campaign.id, ids), Campaign.closed_at.is_(None)
-        )
-    )
-    return {row.id: Period(row.report_zone, _until(row.first_hand_over_at)) for row in rows}
-
-
-def _until(first_hand_over_at: datetime | None) -> datetime:
-    # No hand-over is on record yet while the first request runs.
-    return _NEVER if first_hand_over_at is None else first_hand_over_at + RECORDED_FOR
 
 
 # Local times of the last day of the calendar can't be told in every zone.

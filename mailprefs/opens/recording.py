@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from mailprefs import consent
-from mailprefs.opens import periods, turn, writing
+from mailprefs.opens import turn
 from mailprefs.opens.fetches import Fetch, Gathered, gather
 from mailprefs.opens.judging import judge
-from mailprefs.opens.knowing import Calls, known
+from mailprefs.opens.knowing import Calls, read
 from mailprefs.opens.periods import Period
+from mailprefs.opens.writing import Writes
 
 
 class Counted(NamedTuple):
@@ -37,22 +37,18 @@ def count(session: Session, gathered: Gathered, calls: Calls) -> Counted:
     trace.
     """
     turn.take(session)
-    running = periods.of_open_campaigns(session, gathered.campaigns)
-    ids = [one for one in gathered.by_delivery if one >> 32 in running]
-    effect = judge(
-        gathered.by_delivery,
-        known(session, ids, calls),
-        running,
-        consent.policy_starts(session) if ids else [],
-    )
-    writing.insert_opens(session, effect.rows)
-    writing.add_to_rollup(session, effect.cells)
-    writing.set_bits(session, effect.bits)
-    writing.keep_undecided(session, effect.undecided)
-    writing.see_apple(session, dict(sorted(effect.apple.items())))
-    writing.add_to_totals(session, effect.totals)
-    loads = _loads(gathered.loads, running)
-    writing.add_to_loads(session, loads)
+    told = read(session, gathered.campaigns, gathered.by_delivery, calls)
+    effect = judge(gathered.by_delivery, told.deliveries, told.periods, told.policies)
+    loads = _loads(gathered.loads, told.periods)
+    writes = Writes()
+    writes.insert_opens(effect.rows)
+    writes.set_bits(effect.bits)
+    writes.keep_undecided(effect.undecided)
+    writes.see_apple(dict(sorted(effect.apple.items())))
+    writes.add_to_rollup(effect.cells)
+    writes.add_to_totals(effect.totals)
+    writes.add_to_loads(loads)
+    writes.run(session)
     return Counted(len(effect.rows), loads.total())
 
 

@@ -1,4 +1,4 @@
-"""Write what a batch changes: one statement for each table, whatever the number of rows.
+"""Write what a batch changes: one statement for each table at most, whatever the number of rows.
 
 Through the driver, and as one JSON text or one array for each column: a campaign has a row of
 ``opens`` for each reader, and between two statements of SQLite's driver another thread may take the
@@ -77,9 +77,76 @@ _LOADS: Final = _Table(
 )
 
 
-def insert_opens(session: Session, rows: Sequence[Row]) -> None:
-    """Insert rows of which none is there yet, as the turn makes sure."""
-    _write(session, _insert(_OPENS), rows)
+class Writes:
+    """What a batch changes, collected and then written in the order of the calls.
+
+    On PostgreSQL all of it is one statement, because each one waits for the server once.
+    """
+
+    def __init__(self) -> None:
+        """Collect nothing yet."""
+        self._collected: list[tuple[_Statement, Sequence[Sequence[Any]]]] = []
+
+    def insert_opens(self, rows: Sequence[Row]) -> None:
+        """Insert rows of which none is there yet, as the turn makes sure."""
+        self._collect(_insert(_OPENS), rows)
+
+    def keep_undecided(self, fetches: Iterable[Fetch]) -> None:
+        """Keep fetches of which it isn't known yet whether they came before the delivery."""
+        rows = {
+            (one.delivery_id, int(one.kind), one.at): (
+                int(one.reason),
+                one.ruleset,
+                one.country,
+                int(one.client),
+            )
+            for one in fetches
+        }
+        self._collect(_ignoring(_UNDECIDED), [(*key, *rest) for key, rest in rows.items()])
+
+    def set_bits(self, bits: Mapping[int, int]) -> None:
+        """Set the bits of deliveries, by id."""
+        self._collect(_SET_BITS, list(bits.items()))
+
+    def see_apple(self, days: Mapping[int, date]) -> None:
+        """Note the day on which Apple's proxy last loaded people's mail, by their ids.
+
+        Whom somebody else is just writing to is left out, as nobody should wait for a hint that the
+        next load gives again.
+        """
+        self._collect(_SEE_APPLE, list(days.items()))
+
+    def add_to_rollup(self, cells: Mapping[tuple[int, str, str, int], int]) -> None:
+        """Add to the cells of the rollup; those that don't exist appear."""
+        self._collect(_add(_ROLLUP), _keyed(cells))
+
+    def add_to_totals(self, totals: Mapping[tuple[int, int], int]) -> None:
+        """Add to how many measured deliveries of a campaign have which bits."""
+        self._collect(_add(_TOTALS), _keyed(totals))
+
+    def add_to_loads(self, loads: Mapping[tuple[int, date, int], int]) -> None:
+        """Add to the loads that name nobody."""
+        self._collect(_add(_LOADS), _keyed(loads))
+
+    def run(self, session: Session) -> None:
+        """Write everything."""
+        if dialects.is_sqlite(session):
+            for statement, rows in self._collected:
+                _write(session, statement, rows)
+        elif self._collected:
+            named = (
+                f"w{number} AS ({statement.postgresql})"
+                for number, (statement, _) in enumerate(self._collected)
+            )
+            columns = [_arrays_of(rows) for _, rows in self._collected]
+            session.connection().exec_driver_sql(
+                f"WITH {', '.join(named)} SELECT 1",
+                tuple(column for some in columns for column in some),
+            )
+
+    def _collect(self, statement: "_Statement", rows: Sequence[Sequence[Any]]) -> None:
+        if rows:
+            self._collected.append((statement, rows))
 
 
 def replace_opens(session: Session, rows: Sequence[Row]) -> None:
@@ -90,52 +157,6 @@ def replace_opens(session: Session, rows: Sequence[Row]) -> None:
 def delete_opens(session: Session, rows: Iterable[Row]) -> None:
     """Delete rows by delivery and kind; what was added up of them stays."""
     _write(session, _DELETE_OPENS, [(row.delivery_id, row.kind) for row in rows])
-
-
-def keep_undecided(session: Session, fetches: Iterable[Fetch]) -> None:
-    """Keep fetches of which it isn't known yet whether they came before the delivery."""
-    rows = [
-        (
-            one.delivery_id,
-            int(one.kind),
-            one.at,
-            int(one.reason),
-            one.ruleset,
-            one.country,
-            int(one.client),
-        )
-        for one in fetches
-    ]
-    _write(session, _ignoring(_UNDECIDED), rows)
-
-
-def add_to_rollup(session: Session, cells: Mapping[tuple[int, str, str, int], int]) -> None:
-    """Add to the cells of the rollup; those that don't exist appear."""
-    _write(session, _add(_ROLLUP), _keyed(cells))
-
-
-def add_to_totals(session: Session, totals: Mapping[tuple[int, int], int]) -> None:
-    """Add to how many measured deliveries of a campaign have which bits."""
-    _write(session, _add(_TOTALS), _keyed(totals))
-
-
-def add_to_loads(session: Session, loads: Mapping[tuple[int, date, int], int]) -> None:
-    """Add to the loads that name nobody."""
-    _write(session, _add(_LOADS), _keyed(loads))
-
-
-def set_bits(session: Session, bits: Mapping[int, int]) -> None:
-    """Set the bits of deliveries, by id."""
-    _write(session, _SET_BITS, list(bits.items()))
-
-
-def see_apple(session: Session, days: Mapping[int, date]) -> None:
-    """Note the day on which Apple's proxy last loaded people's mail, by their ids.
-
-    Whom somebody else is just writing to is left out, as nobody should wait for a hint that the
-    next load gives again.
-    """
-    _write(session, _SEE_APPLE, list(days.items()))
 
 
 class _Statement(NamedTuple):
@@ -153,9 +174,12 @@ def _write(session: Session, statement: _Statement, rows: Sequence[Sequence[Any]
         document = json.dumps(rows, default=_text, separators=(",", ":"))
         connection.exec_driver_sql(statement.sqlite, (document,))
     else:
-        # Written here, because the driver takes three times as long for it.
-        columns = tuple(_array(values) for values in zip(*rows, strict=True))
-        connection.exec_driver_sql(statement.postgresql, columns)
+        connection.exec_driver_sql(statement.postgresql, tuple(_arrays_of(rows)))
+
+
+def _arrays_of(rows: Sequence[Sequence[Any]]) -> list[str]:
+    """Give an array for each column; written here, as the driver takes three times as long."""
+    return [_array(values) for values in zip(*rows, strict=True)]
 
 
 def _array(values: Iterable[object]) -> str:
