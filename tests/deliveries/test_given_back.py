@@ -1,6 +1,7 @@
 """What did not go is taken off the limits: where it was counted, there only, and never below none.
 
-And calls that the vendor refuses again and again stay at a pace at which something goes.
+So is it off those whose opens were to be told apart. And calls that the vendor refuses again and
+again stay at a pace at which something goes.
 """
 
 from datetime import timedelta
@@ -11,10 +12,12 @@ from sqlalchemy import update
 from mailprefs.db.database import Database
 from mailprefs.deliveries import calls, limits
 from mailprefs.schema.deliveries import VendorPace
+from mailprefs.schema.opens import Measured, MeasuredTotal
 from mailprefs.schema.sending import SendCount
 from mailprefs.vendor.message import Outcome, Verdict
-from tests.sending import NOW, answer, make_frozen, take_one
+from tests.sending import NOW, answer, check_measured, make_frozen, take_one
 
+DELIVERED, APPLE = 1, 2
 HOUR, DAY = NOW.replace(minute=0), NOW.replace(hour=0, minute=0)
 COUNTED = {"turn_at": NOW, "turn_n": 5, "hour_at": HOUR, "hour_n": 5, "day_at": DAY, "day_n": 5}
 
@@ -72,3 +75,31 @@ def test_however_often_the_vendor_refuses_something_is_tried_every_two_seconds(
         found = calls.show(session)
     assert found is not None
     assert found.a_second == pytest.approx(0.5)
+
+
+def test_of_whom_something_is_known_already_nothing_is_taken_back(db: Database) -> None:
+    """An open may come before the answer: then the message is there, whatever the answer says."""
+    campaign_id = make_frozen(db, 3)
+    taken = take_one(db)
+    opened, by_apple, _ = (person.delivery_id for person in taken.people)
+    with db.transaction() as session:
+        session.get_one(MeasuredTotal, (campaign_id, 0)).n -= 2
+        for delivery_id, bits in ((opened, DELIVERED), (by_apple, APPLE)):
+            session.get_one(Measured, delivery_id).bits = bits
+            session.add(MeasuredTotal(campaign_id=campaign_id, bits=bits, n=1))
+    with db.reading() as session:
+        assert session.query(Measured).count() == 3
+    answer(db, taken, Outcome(verdict=Verdict.NOT_CONNECTED, reason="Refused."))
+    with db.reading() as session:
+        assert [one.delivery_id for one in session.query(Measured)] == [opened]
+    check_measured(db)
+
+
+def test_of_the_batches_beside_it_nothing_is_taken_back(db: Database) -> None:
+    make_frozen(db, 9)
+    first, second, third = (take_one(db) for _ in range(3))
+    answer(db, second, Outcome(verdict=Verdict.NOT_CONNECTED, reason="Refused."))
+    kept = [person.delivery_id for taken in (first, third) for person in taken.people]
+    with db.reading() as session:
+        assert sorted(one.delivery_id for one in session.query(Measured)) == kept
+    check_measured(db)
