@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     contact: str = ""
     # Addresses or networks of our own web servers, comma-separated: only they may name a visitor.
     trusted_proxies: str = ""
+    # A file of countries (.mmdb) that the operator provides; without one every country is unknown.
+    country_db: Path | None = None
     # Addresses and @domains that staging may mail, comma-separated.
     allow_list: str = ""
     undo_delay: float = Field(default=60, ge=0, le=86_400)
@@ -113,6 +115,12 @@ class Settings(BaseSettings):
             msg = "must be scheme, host and port only, without a query or a user name"
             raise ValueError(msg)
         return value.rstrip("/")
+
+    @field_validator("country_db", mode="before")
+    @classmethod
+    def _named_or_none(cls, value: object) -> object:
+        """Take an empty text for none: the folder that it would name is no file."""
+        return value or None
 
     @field_validator("alarm_url")
     @classmethod

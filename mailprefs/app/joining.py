@@ -57,10 +57,10 @@ def create_app(parts: Parts) -> "Flask":
         fresh_links,
         headers,
         pages,
+        pixel,
         request_log,
         tokens,
     )
-    from mailprefs.web.pixel import ENDPOINT, PixelFirst
 
     app = Flask(
         "mailprefs",
@@ -71,7 +71,7 @@ def create_app(parts: Parts) -> "Flask":
     app.config.from_mapping(_configuration(parts))
     tokens.install(app)
     current.install(app, parts)
-    untouched = frozenset({ENDPOINT})
+    untouched = frozenset({pixel.ENDPOINT})
     fresh_links.install(app, parts)
     pages.install(app, parts.settings)
     headers.install(app, parts.settings, untouched=untouched)
@@ -79,7 +79,7 @@ def create_app(parts: Parts) -> "Flask":
     errors.install(app)
     app.before_request(access.guard)
     _routes(app, parts)
-    app.wsgi_app = PixelFirst(app.wsgi_app, parts)  # type: ignore[method-assign]  # Flask's documented way to put a layer in front
+    pixel.install(app, parts)
     return app
 
 

@@ -107,7 +107,7 @@ class Ingest:
             gathered = opens.gather(fetch for record in records if (fetch := _fetch(record)))
             # What a power cut takes back is in the segment still, its position with it. The last
             # batch keeps all before it, because the segment may be removed then.
-            is_last = not segment.has_more(after)
+            is_last = not spool.read(segment.path, after, 1)[0]
             with self._db.transaction(Gate.USING, durable=is_last) as session:
                 begun = time.monotonic()
                 _move(session, segment.identity, position, after, self._clock())

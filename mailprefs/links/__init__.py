@@ -23,7 +23,9 @@ sign-in        1, random number (128 bit)               17 bytes  40
 The wide forms are made only for ids that don't fit in the narrow ones.
 """
 
-from collections.abc import Sequence
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable, Sequence
+from hmac import compare_digest
 from struct import Struct
 from struct import error as DoesNotFit  # noqa: N812 - the name says what it means here
 from typing import Any, Final, NamedTuple
@@ -31,7 +33,7 @@ from typing import Any, Final, NamedTuple
 from mailprefs import keys
 from mailprefs.errors import BadSetting, BadToken
 from mailprefs.links.repair import readings
-from mailprefs.links.signing import SIGNATURE_LENGTH, PurposeSigner
+from mailprefs.links.signing import FROM_URL, SIGNATURE_LENGTH, TO_URL, PurposeSigner
 
 OPEN_PREFIX: Final = "/o/"
 OPEN_SUFFIX: Final = ".gif"
@@ -42,8 +44,13 @@ NONCE_BYTES: Final = 16
 
 _SETTING = "MAILPREFS_TOKEN_KEYS"
 _NARROW, _WIDE = 1, 2
-_DELIVERY, _CAMPAIGN = 1, 2
+DELIVERY: Final = 1
+"""The form of an open link that names a delivery; the other one names only a campaign."""
+_CAMPAIGN = 2
 _OPEN = Struct(">BQ")
+_OPEN_PAYLOAD = 12
+"""Characters of an open link's payload: nine bytes, so there is no filling to think of."""
+_OPEN_LENGTH = _OPEN_PAYLOAD + 1 + SIGNATURE_LENGTH + len(OPEN_SUFFIX)
 _UNSUBSCRIBE = {_NARROW: Struct(">BIHQ"), _WIDE: Struct(">BQQQ")}
 _PREFERENCES = {_NARROW: Struct(">BIQ"), _WIDE: Struct(">BQQ")}
 _SIGN_IN = Struct(f">B{NONCE_BYTES}s")
@@ -90,13 +97,14 @@ class SignInLink(NamedTuple):
 class _Purpose:
     """A signer, and the payload forms that it may carry."""
 
-    __slots__ = ("_exact", "_lengths", "_shapes", "_signer", "token", "tokens")
+    __slots__ = ("_exact", "_lengths", "_shapes", "_signer", "copy", "token", "tokens")
 
     def __init__(self, name: str, shapes: dict[int, Struct], secrets: Sequence[bytes]) -> None:
         self._signer = PurposeSigner(name, secrets)
         self._shapes = shapes
         self._lengths = tuple(sorted({-(-shape.size * 4 // 3) for shape in shapes.values()}))
         self._exact = frozenset(length + 1 + SIGNATURE_LENGTH for length in self._lengths)
+        self.copy = self._signer.copies[0]
         self.token = self._signer.token
         self.tokens = self._signer.tokens
 
@@ -133,7 +141,7 @@ class Links:
                 f"{_SETTING} needs at least one key, each of {keys.KEY_BYTES} bytes or more; "
                 "run: mailprefs init."
             )
-        opens = {_DELIVERY: _OPEN, _CAMPAIGN: _OPEN}
+        opens = {DELIVERY: _OPEN, _CAMPAIGN: _OPEN}
         self._open = _Purpose("mailprefs/open/v1", opens, secrets)
         self._unsubscribe = _Purpose("mailprefs/unsubscribe/v1", _UNSUBSCRIBE, secrets)
         self._preferences = _Purpose("mailprefs/preferences/v1", _PREFERENCES, secrets)
@@ -141,7 +149,7 @@ class Links:
 
     def open_path(self, delivery_id: int) -> str:
         """Give the path of the pixel that measures one delivery."""
-        return f"{OPEN_PREFIX}{self._open.token(_OPEN.pack(_DELIVERY, delivery_id))}{OPEN_SUFFIX}"
+        return f"{OPEN_PREFIX}{self._open.token(_OPEN.pack(DELIVERY, delivery_id))}{OPEN_SUFFIX}"
 
     def loads_path(self, campaign_id: int) -> str:
         """Give the path of the pixel that everybody measured only in aggregate gets."""
@@ -165,7 +173,7 @@ class Links:
 
     def open_urls(self, base_url: str, delivery_ids: Sequence[int]) -> list[str]:
         """Give the URL of ``open_path`` of each delivery, below *base_url*."""
-        payloads = [_OPEN.pack(_DELIVERY, one) for one in delivery_ids]
+        payloads = [_OPEN.pack(DELIVERY, one) for one in delivery_ids]
         return self._open.tokens(payloads, before=base_url + OPEN_PREFIX, after=OPEN_SUFFIX)
 
     def unsubscribe_urls(
@@ -205,12 +213,39 @@ class Links:
 
     def read_open(self, text: object) -> OpenLink:
         """Read what came after ``/o/`` (with ``.gif`` or without); errors.BadToken otherwise."""
-        if type(text) is str and text.endswith(OPEN_SUFFIX):
-            text = text[: -len(OPEN_SUFFIX)]
-        form, number = self._open.fields(text)
+        form, number = self.open_fields(text)
         if form == _CAMPAIGN:
             return OpenLink(number, None)
         return OpenLink(number >> 32, number)
+
+    def open_reader(self) -> Callable[[str], tuple[int, int]]:
+        """Give what reads as ``open_fields`` does, made to be called for each fetch of a pixel.
+
+        A link as it was sent, signed by the newest key, is read on the spot; all others go the
+        usual way.
+        """
+        copy, unpack, usual = self._open.copy, _OPEN.unpack, self.open_fields
+
+        def read(text: str) -> tuple[int, int]:
+            if len(text) == _OPEN_LENGTH and text.isascii():
+                raw = text.encode()
+                coded = raw[:_OPEN_PAYLOAD]
+                mac = copy()
+                mac.update(coded)
+                signature = b2a_base64(mac.digest(), newline=False).translate(TO_URL)
+                if compare_digest(b".%b.gif" % signature, raw[_OPEN_PAYLOAD:]):
+                    form, number = unpack(a2b_base64(coded.translate(FROM_URL)))
+                    return form, number
+            return usual(text)
+
+        return read
+
+    def open_fields(self, text: object) -> tuple[int, int]:
+        """Read as ``read_open`` does; give the form, DELIVERY or a campaign's, and the number."""
+        if type(text) is str and text.endswith(OPEN_SUFFIX):
+            text = text[: -len(OPEN_SUFFIX)]
+        fields: tuple[int, int] = self._open.fields(text)
+        return fields
 
     def read_unsubscribe(self, text: object) -> UnsubscribeLink:
         """Read what came after ``/u/``; errors.BadToken otherwise. It never expires."""

@@ -19,8 +19,8 @@ SIGNATURE_BYTES: Final = 12
 SIGNATURE_LENGTH: Final = 16
 """Characters of a signature in a token: 12 bytes need no padding, so each has exactly one text."""
 
-_TO_URL = bytes.maketrans(b"+/", b"-_")
-_FROM_URL = bytes.maketrans(b"-_", b"+/")
+TO_URL = bytes.maketrans(b"+/", b"-_")
+FROM_URL = bytes.maketrans(b"-_", b"+/")
 _PADDING = (b"", b"===", b"==", b"=")
 
 
@@ -57,32 +57,34 @@ class PurposeSigner(Signer):
         self._newest_first = [
             blake2b(key=key, digest_size=SIGNATURE_BYTES) for key in reversed(keys)
         ]
+        # Each gives a hash that a key has keyed, the newest first.
+        self.copies = tuple(keyed.copy for keyed in self._newest_first)
 
     def get_signature(self, value: str | bytes) -> bytes:
         """Give the signature of *value* by the newest key, as 16 characters of base64url."""
         mac = self._newest_first[0].copy()
         mac.update(want_bytes(value))
-        return b2a_base64(mac.digest(), newline=False).translate(_TO_URL)
+        return b2a_base64(mac.digest(), newline=False).translate(TO_URL)
 
     def verify_signature(self, value: str | bytes, sig: str | bytes) -> bool:
         """Tell whether any key signed *value* so; the newest is tried first."""
         return self._is_signed(want_bytes(value), want_bytes(sig))
 
     def _is_signed(self, value: bytes, signature: bytes) -> bool:
-        for keyed in self._newest_first:
-            mac = keyed.copy()
+        for copy in self.copies:
+            mac = copy()
             mac.update(value)
-            expected = b2a_base64(mac.digest(), newline=False).translate(_TO_URL)
+            expected = b2a_base64(mac.digest(), newline=False).translate(TO_URL)
             if hmac.compare_digest(expected, signature):
                 return True
         return False
 
     def token(self, payload: bytes) -> str:
         """Make the token of *payload*: what ``sign`` gives for its base64url text."""
-        text = b2a_base64(payload, newline=False).translate(_TO_URL).rstrip(b"=")
+        text = b2a_base64(payload, newline=False).translate(TO_URL).rstrip(b"=")
         mac = self._newest_first[0].copy()
         mac.update(text)
-        signature = b2a_base64(mac.digest(), newline=False).translate(_TO_URL)
+        signature = b2a_base64(mac.digest(), newline=False).translate(TO_URL)
         return f"{text.decode()}.{signature.decode()}"
 
     def tokens(self, payloads: Sequence[bytes], *, before: str = "", after: str = "") -> list[str]:
@@ -95,7 +97,7 @@ class PurposeSigner(Signer):
         size = len(payloads[0])
         filling = bytes(-size % 3)
         # In base64 three bytes are four characters, so each payload, filled up, begins anew.
-        raw = b2a_base64(filling.join(payloads) + filling, newline=False).translate(_TO_URL)
+        raw = b2a_base64(filling.join(payloads) + filling, newline=False).translate(TO_URL)
         width, kept = 4 * (size + len(filling)) // 3, -(-size * 4 // 3)
         starts = range(0, len(raw), width)
         copy = self._newest_first[0].copy
@@ -104,7 +106,7 @@ class PurposeSigner(Signer):
             mac = copy()
             mac.update(raw[start : start + kept])
             digests.append(mac.digest())
-        signed = b2a_base64(b"".join(digests), newline=False).translate(_TO_URL).decode()
+        signed = b2a_base64(b"".join(digests), newline=False).translate(TO_URL).decode()
         text = raw.decode()
         length = SIGNATURE_LENGTH
         return [
@@ -114,11 +116,12 @@ class PurposeSigner(Signer):
 
     def payload(self, token: str) -> bytes | None:
         """Give the payload of a token in its exact form, or None if no key of ours signed it."""
-        if not token.isascii() or token[-SIGNATURE_LENGTH - 1 : -SIGNATURE_LENGTH] != ".":
+        try:
+            raw = token.encode("ascii")
+        except UnicodeEncodeError:
             return None
-        raw = token.encode()
-        text = raw[: -SIGNATURE_LENGTH - 1]
-        if not self._is_signed(text, raw[-SIGNATURE_LENGTH:]):
+        text, dot, signature = raw.partition(b".")
+        if not dot or not self._is_signed(text, signature):
             return None
         # Only we sign, and only base64url: what verified can be decoded.
-        return a2b_base64(text.translate(_FROM_URL) + _PADDING[len(text) % 4])
+        return a2b_base64(text.translate(FROM_URL) + _PADDING[len(text) % 4])

@@ -20,6 +20,8 @@ from mailprefs.spool.records import (
 )
 
 _READER_LOCK: Final = "reader.lock"
+_BLOCK: Final = 1 << 18
+_BITE: Final = 1_000
 
 
 class Segment(NamedTuple):
@@ -68,19 +70,17 @@ def read(path: Path, position: int, limit: int) -> tuple[list[Record], int]:
     """Give at most *limit* records from byte *position* on, and the position behind them.
 
     A torn or corrupt record is skipped, byte by byte to the next whole one, and what may still
-    become a record at the end of the file is left for later. So next - position - 32 x records is
-    the number of damaged bytes passed over (0 is read as 64, the end of the header). Nothing new:
-    an empty list and the same position. errors.BadFile if it isn't a segment that we can read.
+    become a record at the end is left for later: too few bytes, or one behind which there are only
+    zeros, the room that the writer has taken. So next - position - 32 x records is the number of
+    damaged bytes passed over (0 is read as 64, the end of the header). Nothing new: an empty list
+    and the same position. errors.BadFile if it isn't a segment that we can read.
     """
     try:
         with path.open("rb", buffering=0) as file:
             header = decode_header(file.read(HEADER_BYTES), path)
-            start = max(position, HEADER_BYTES)
-            data = os.pread(file.fileno(), limit * RECORD_BYTES, start)
+            return _Stretch(file.fileno(), header, max(position, HEADER_BYTES)).read(limit)
     except OSError as error:
         raise BadFile(f"{path.name} can't be read: {error.strerror}.") from error
-    records, passed = _decoded(data, header)
-    return records, start + passed
 
 
 def remove(segment: Segment, position: int) -> bool:
@@ -96,9 +96,7 @@ def remove(segment: Segment, position: int) -> bool:
     try:
         # The writer holds this lock for as long as it lives.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Its size again, now that nobody can append any more.
-        final = segment._replace(size=os.fstat(descriptor).st_size)
-        if final.has_more(position):
+        if _holds_more(segment, position):
             return False
         segment.path.unlink(missing_ok=True)
         return True
@@ -127,15 +125,67 @@ def only_reader(directory: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _decoded(data: bytes, header: Header) -> tuple[list[Record], int]:
-    records: list[Record] = []
-    seed = seed_of(header.identity)
-    offset, last = 0, len(data) - RECORD_BYTES
-    while offset <= last:
-        record = decode(data, offset, seed)
-        if record is None:
-            offset += 1
-        else:
-            records.append(record)
-            offset += RECORD_BYTES
-    return records, offset
+def _holds_more(segment: Segment, position: int) -> bool:
+    """Tell whether a record stands behind *position*, now that nobody can write any more."""
+    after = position
+    while True:
+        records, end = read(segment.path, after, _BITE)
+        if records:
+            return True
+        if end == after:
+            return False
+        after = end
+
+
+class _Stretch:
+    """What stands in an open segment from byte *start* on.
+
+    A writer may be at work meanwhile, and what was read can miss a record before another one that
+    it holds. But records are written in order: where something stands behind a record that can't be
+    read, that record is there by now, or never will be. So it is looked at once more.
+    """
+
+    def __init__(self, descriptor: int, header: Header, start: int) -> None:
+        self._descriptor, self._start = descriptor, start
+        self._seed = seed_of(header.identity)
+
+    def read(self, limit: int) -> tuple[list[Record], int]:
+        """Give records and the position behind them, as the function ``read`` does."""
+        data = os.pread(self._descriptor, limit * RECORD_BYTES, self._start)
+        records: list[Record] = []
+        offset, last = 0, len(data) - RECORD_BYTES
+        while offset <= last:
+            record = decode(data, offset, self._seed)
+            if record is None:
+                if _is_blank(data[offset + RECORD_BYTES :]):
+                    return records, self._start + self._passed(offset, len(data))
+                record = self._again(offset)
+            if record is not None:
+                records.append(record)
+            offset += 1 if record is None else RECORD_BYTES
+        return records, self._start + offset
+
+    def _again(self, offset: int) -> Record | None:
+        """Read one record anew."""
+        data = os.pread(self._descriptor, RECORD_BYTES, self._start + offset)
+        return decode(data, 0, self._seed) if len(data) == RECORD_BYTES else None
+
+    def _passed(self, offset: int, size: int) -> int:
+        """Give how far may be passed over, from *offset* on, behind which a bite is blank.
+
+        No further, if the rest of the file is blank, too: that is room still to be written to.
+        Else it is a page that a power cut took, and a record may begin with zeros: its first byte
+        stands at most 31 before the first that isn't.
+        """
+        place = self._start + size
+        while data := os.pread(self._descriptor, _BLOCK, place):
+            if not _is_blank(data):
+                blank = len(data) - len(data.lstrip(b"\0"))
+                there = place + blank - RECORD_BYTES + 1 - self._start
+                return offset if self._again(offset) else max(offset + 1, min(there, size + blank))
+            place += len(data)
+        return offset
+
+
+def _is_blank(data: bytes) -> bool:
+    return data.count(0) == len(data)

@@ -15,7 +15,8 @@ ID_BYTES: Final = 16
 
 _MAGIC = b"MPSPOOL\x01"
 _HEADER = Struct(">8s16sQ28x")
-_BODY = Struct(">QQBBBB2sH4x")
+_START = Struct(">QQ")
+_REST = Struct(">BBBB2sH4x")
 _WHOLE = Struct(">QQBBBB2sH4xI")
 _CHECKSUM = Struct(">I")
 _NO_COUNTRY = b"\0\0"
@@ -43,6 +44,20 @@ class Record(NamedTuple):
     def at(self) -> datetime:
         """Give the time of the hit, in UTC."""
         return _EPOCH + timedelta(milliseconds=self.at_ms)
+
+    @property
+    def rest(self) -> bytes:
+        """Give the 12 bytes that many hits share: all but whose it is, when, and the checksum.
+
+        struct.error or ValueError if a field can't be right.
+        """
+        country = self.country
+        if country is not None and len(country) != len(_NO_COUNTRY):
+            raise ValueError("a country has two letters")
+        letters = country.encode("ascii") if country is not None else _NO_COUNTRY
+        return _REST.pack(
+            self.is_aggregate, self.kind, self.reason, self.client, letters, self.ruleset
+        )
 
 
 class Header(NamedTuple):
@@ -73,22 +88,14 @@ def decode_header(data: bytes, path: Path) -> Header:
     return Header(identity, started_ms)
 
 
-def encode(record: Record, seed: int) -> bytes:
-    """Give the 32 bytes of a record; struct.error or ValueError if a field can't be right."""
-    country = record.country
-    if country is not None and len(country) != len(_NO_COUNTRY):
-        raise ValueError("a country has two letters")
-    body = _BODY.pack(
-        record.subject,
-        record.at_ms,
-        record.is_aggregate,
-        record.kind,
-        record.reason,
-        record.client,
-        country.encode("ascii") if country is not None else _NO_COUNTRY,
-        record.ruleset,
-    )
-    return body + _CHECKSUM.pack(crc32(body, seed))
+def body_of(subject: int, at_ms: int, rest: bytes) -> bytes:
+    """Give the 28 bytes of a record before its checksum; struct.error if a field can't be right."""
+    return _START.pack(subject, at_ms) + rest
+
+
+def whole(body: bytes, seed: int) -> bytes:
+    """Give the 32 bytes of a record: *body* and its checksum, continued from *seed*."""
+    return body + crc32(body, seed).to_bytes(4, "big")
 
 
 def decode(data: bytes, start: int, seed: int) -> Record | None:

@@ -1,6 +1,5 @@
 """Append hits, from any number of threads, without ever failing the request that brings one."""
 
-import errno
 import fcntl
 import os
 import secrets
@@ -8,6 +7,7 @@ import struct
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from mmap import mmap
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Final
@@ -20,20 +20,16 @@ from mailprefs.spool.records import (
     SUFFIX,
     Header,
     Record,
-    encode,
+    body_of,
     encode_header,
     seed_of,
+    whole,
 )
 
 MAX_BYTES: Final = 1 << 30
 """What the segments of a directory may take by default: 33 million hits not yet counted."""
-SEGMENT_BYTES: Final = 1 << 24
-"""Where a writer begins a new segment by default: 524,286 hits."""
-GRANT_BYTES: Final = 1 << 20
-"""What a process may write before it looks at the directory again.
-
-So further processes in one directory can together go beyond the bound by 1 MiB each, no more.
-"""
+SEGMENT_BYTES: Final = 1 << 22
+"""What a writer takes of the disk at once by default: room for 131,070 hits."""
 SYNC_SECONDS: Final = 1.0
 """How often the disk is asked to keep what was written: what a power cut can cost at most."""
 RETRY_MS: Final = 1_000
@@ -51,10 +47,16 @@ class Spool:
 
     refused: int
     """Hits that were not written down in this process: the spool was full or failed."""
+    lost: int
+    """Hits of this process that got lost before they reached the spool, by an error of ours."""
     _lock: Lock
     _segment: "_OpenSegment | None"
     _ended: "list[_OpenSegment]"
-    _left: int
+    # Of the present segment, here for speed: its memory, where the next record goes, where it ends.
+    _map: mmap
+    _at: int
+    _end: int
+    _seed: int
     _retry_ms: int | None
     _stop: Event
     _thread: Thread | None
@@ -86,19 +88,41 @@ class Spool:
 
         False means that it is lost and counted in ``refused``. Never raises.
         """
+        try:
+            rest = record.rest
+        except (struct.error, ValueError):
+            return self._refuse()
+        return self.append_hit(record.subject, record.at_ms, rest)
+
+    def append_hit(self, subject: int, at_ms: int, rest: bytes) -> bool:
+        """Write one hit down as ``append`` does, with what many hits share encoded beforehand.
+
+        *rest*: a record's ``rest``.
+        """
+        try:
+            body = body_of(subject, at_ms, rest)
+        except struct.error:
+            return self._refuse()
         with self._lock:
-            if self._left <= 0 and not self._has_room(record.at_ms):
-                self.refused += 1
-                return False
-            self._left -= 1
-            segment = self._segment
-        # Outside the lock: appends of several threads to one file don't mix. The local name keeps
-        # the segment open if another thread begins a new one meanwhile.
-        if segment is not None and segment.append(record):
-            return True
+            at = self._at
+            if at < self._end or self._has_room(at_ms):
+                at = self._at
+                # To the kernel's own page of the file: what stands there survives our death.
+                self._map[at : at + RECORD_BYTES] = whole(body, self._seed)
+                self._at = at + RECORD_BYTES
+                return True
+            self.refused += 1
+            return False
+
+    def _refuse(self) -> bool:
         with self._lock:
             self.refused += 1
         return False
+
+    def count_lost(self) -> None:
+        """Count a hit that got lost before it could be written down."""
+        with self._lock:
+            self.lost += 1
 
     def sync(self) -> None:
         """Ask the disk to keep everything acknowledged so far, so that a power cut can't take it.
@@ -106,13 +130,15 @@ class Spool:
         OSError if the disk says that it failed.
         """
         with self._lock:
-            written = [*self._ended, self._segment]
+            written = [*self._ended]
+            if self._segment is not None:
+                self._segment.used = self._at
+                written.append(self._segment)
             self._ended.clear()
         failed: OSError | None = None
         for segment in written:
             try:
-                if segment is not None:
-                    segment.sync()
+                segment.sync()
             except OSError as error:
                 failed = error
         if failed is not None:
@@ -123,111 +149,118 @@ class Spool:
         with self._lock:
             stop, thread = self._stop, self._thread
             self._thread = None
+            self._let_go()
         stop.set()
         if thread is not None:
             thread.join()
         with suppress(OSError):
             self.sync()
-        with self._lock:
-            self._segment, self._left = None, 0
 
     def _begin(self) -> None:
         """Start with nothing, as a new process does; an inherited segment stays the parent's."""
         self._lock = Lock()
-        self._segment, self._ended, self._left = None, [], 0
+        self._segment, self._ended = None, []
+        self._at = self._end = self._seed = 0
         self._retry_ms = None
         self._stop, self._thread = Event(), None
-        self.refused = 0
+        self.refused = self.lost = 0
 
     def _has_room(self, at_ms: int) -> bool:
-        """Get leave to write some records more, in a new segment if need be. The lock is held."""
+        """Get room for some records more, in a new segment. The lock is held."""
         if self._retry_ms is not None and abs(at_ms - self._retry_ms) < RETRY_MS:
             return False
         self._retry_ms = at_ms
         try:
+            self._let_go()
             free = self._max_bytes - _bytes_in(self._directory)
-            if self._segment is None or self._segment.size() + RECORD_BYTES > self._segment_bytes:
-                if free < HEADER_BYTES + RECORD_BYTES:
-                    return False
-                self._rotate(at_ms)
-                free -= HEADER_BYTES
-            room = self._segment_bytes - self._segment.size() if self._segment else 0
-        except (OSError, struct.error):
+            # A segment smaller than one record still takes one: the bound is on all together.
+            size = min(free, max(self._segment_bytes, HEADER_BYTES + RECORD_BYTES))
+            records = (size - HEADER_BYTES) // RECORD_BYTES
+            if records < 1:
+                return False
+            self._take(_OpenSegment(self._directory, at_ms, records))
+        except (OSError, struct.error, ValueError):
             return False
-        # A segment smaller than one record still takes one: the bound is on all of them together.
-        self._left = min(free, max(room, RECORD_BYTES), GRANT_BYTES) // RECORD_BYTES
-        if self._left > 0:
-            self._retry_ms = None
-        return self._left > 0
+        self._retry_ms = None
+        return True
 
-    def _rotate(self, at_ms: int) -> None:
-        ended, self._segment = self._segment, _OpenSegment(self._directory, at_ms)
-        if self._sync_seconds is None:
-            if ended is not None:
-                ended.sync()
+    def _let_go(self) -> None:
+        """End the present segment, if there is one: it is synced, and closed, by and by."""
+        ended, self._segment = self._segment, None
+        if ended is None:
             return
-        if ended is not None:
-            self._ended.append(ended)
-        if self._thread is None:
-            self._stop.clear()
-            thread = Thread(
-                target=_keep_synced,
-                args=(weakref.ref(self), self._stop, self._sync_seconds),
-                name="spool-sync",
-                daemon=True,
-            )
-            # No thread to be had, as when the process is ending: the hits are safe from its death.
-            with suppress(RuntimeError):
-                thread.start()
-                self._thread = thread
+        ended.used, self._end = self._at, self._at
+        ended.shorten()
+        self._ended.append(ended)
+        if self._sync_seconds is None:
+            self._ended.clear()
+            ended.sync()
+
+    def _take(self, segment: "_OpenSegment") -> None:
+        self._segment = segment
+        self._map, self._seed = segment.map, segment.seed
+        self._at, self._end = HEADER_BYTES, segment.size
+        if self._sync_seconds is None or self._thread is not None:
+            return
+        self._stop.clear()
+        thread = Thread(
+            target=_keep_synced,
+            args=(weakref.ref(self), self._stop, self._sync_seconds),
+            name="spool-sync",
+            daemon=True,
+        )
+        # No thread to be had, as when the process is ending: the hits are safe from its death.
+        with suppress(RuntimeError):
+            thread.start()
+            self._thread = thread
 
 
 class _OpenSegment:
-    """A segment of this process: open, locked, and closed when nobody holds it any more."""
+    """A segment of this process: open, locked, its room taken, mapped into memory.
 
-    def __init__(self, directory: Path, at_ms: int) -> None:
+    All of its room is taken from the disk at once, so that a write to it can't fail for want of
+    some. What isn't written yet is zeros, which readers know from hits.
+    """
+
+    def __init__(self, directory: Path, at_ms: int, records: int) -> None:
         self._descriptor = -1
         identity = secrets.token_bytes(ID_BYTES)
         header = encode_header(Header(identity, at_ms))
         self._directory = directory
-        self._seed = seed_of(identity)
+        self.seed = seed_of(identity)
+        self.size = HEADER_BYTES + records * RECORD_BYTES
+        self.used = HEADER_BYTES
         self._kept = 0
-        path = directory / f"{identity.hex()}{SUFFIX}"
+        self._path = directory / f"{identity.hex()}{SUFFIX}"
         # Readers see a segment only when it is locked and has its header. A process killed between
-        # these lines leaves a file of 64 bytes that nobody looks at.
-        unfinished = path.with_suffix(".new")
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        # these lines leaves a file that nobody looks at.
+        unfinished = self._path.with_suffix(".new")
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._descriptor = os.open(unfinished, flags, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _write_whole(self._descriptor, header)
-            unfinished.rename(path)
-        except OSError:
+            os.posix_fallocate(self._descriptor, 0, self.size)
+            self.map = mmap(self._descriptor, self.size)
+            self.map[:HEADER_BYTES] = header
+            unfinished.rename(self._path)
+        except (OSError, ValueError):
             unfinished.unlink(missing_ok=True)
             raise
 
     def __del__(self, _close: Callable[[int], None] = os.close) -> None:
-        # Not at rotation: another thread may be about to write, and the number of a closed file
-        # may by then belong to another one.
+        # When nobody syncs it any more.
         if self._descriptor >= 0:
             _close(self._descriptor)
 
-    def append(self, record: Record) -> bool:
-        """Write one record at the end, in one call; tell whether all of it is there."""
-        try:
-            data = encode(record, self._seed)
-            # A disk that fills up may take a part: the reader finds the next whole record.
-            return os.write(self._descriptor, data) == RECORD_BYTES
-        except (OSError, struct.error, ValueError):
-            return False
-
-    def size(self) -> int:
-        """Give the bytes of the file."""
-        return os.fstat(self._descriptor).st_size
+    def shorten(self) -> None:
+        """Give back the room that wasn't used; nothing may be written any more."""
+        self.map.close()
+        with suppress(OSError):
+            os.ftruncate(self._descriptor, self.used)
 
     def sync(self) -> None:
         """Have the disk keep the file, and, once, that it is in the directory."""
-        size = self.size()
+        size = self.used
         if size == self._kept:
             return
         os.fdatasync(self._descriptor)
@@ -238,11 +271,6 @@ class _OpenSegment:
             finally:
                 os.close(descriptor)
         self._kept = size
-
-
-def _write_whole(descriptor: int, data: bytes) -> None:
-    if os.write(descriptor, data) != len(data):
-        raise OSError(errno.ENOSPC, "the disk is full")
 
 
 def _bytes_in(directory: Path) -> int:

@@ -9,26 +9,29 @@ headers and bytes, in the same way, so that nothing can be learned by trying.
 """
 
 import logging
+import time
 from collections.abc import Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Flask, Response, current_app, request
 from PIL import Image
 
 from mailprefs.errors import BadToken
-from mailprefs.links import OPEN_PREFIX
+from mailprefs.links import DELIVERY, OPEN_PREFIX
 from mailprefs.settings import Settings
-from mailprefs.spool import Record
-from mailprefs.useragents import RULESET, classify
+from mailprefs.useragents.tables import LONGEST
 from mailprefs.web import headers
 from mailprefs.web.current import here
-from mailprefs.web.parts import Parts
+from mailprefs.web.fetches import Judge, known
+from mailprefs.web.parts import Parts, utc_now
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 ENDPOINT: Final = "pixel.show"
+_RECORDER: Final = "mailprefs.pixel"
+_PREFIX_LENGTH: Final = len(OPEN_PREFIX)
 
 log = logging.getLogger("mailprefs.web")
 routes = Blueprint("pixel", __name__)
@@ -65,9 +68,12 @@ class Recorder:
 
     def __init__(self, parts: Parts) -> None:
         """Take what is needed out of *parts* once, for speed."""
-        self._read = parts.links.read_open
-        self._append = parts.spool.append
-        self._clock = parts.clock
+        self._read = parts.links.open_reader()
+        self._append = parts.spool.append_hit
+        self._lost = parts.spool.count_lost
+        self._judge = Judge(parts).rest
+        clock = parts.clock
+        self._now = time.time if clock is utc_now else lambda: clock().timestamp()
 
     def record(self, environ: "WSGIEnvironment") -> None:
         """Note one GET; nothing that goes wrong here reaches the reader.
@@ -75,56 +81,66 @@ class Recorder:
         Whoever sends Global Privacy Control (``Sec-GPC: 1``) or Do Not Track (``DNT: 1``) isn't
         recorded at all.
         """
-        if environ.get("HTTP_SEC_GPC") == "1" or environ.get("HTTP_DNT") == "1":
+        get = environ.get
+        if get("HTTP_SEC_GPC") == "1" or get("HTTP_DNT") == "1":
             return
         try:
-            campaign_id, delivery_id = self._read(environ["PATH_INFO"][len(OPEN_PREFIX) :])
-            kind, reason, client = classify(environ.get("HTTP_USER_AGENT"))
-            is_aggregate = delivery_id is None
-            self._append(
-                Record(
-                    campaign_id if delivery_id is None else delivery_id,
-                    is_aggregate,
-                    int(self._clock().timestamp() * 1000),
-                    kind,
-                    reason,
-                    client,
-                    None,
-                    RULESET,
-                )
-            )
+            form, subject = self._read(environ["PATH_INFO"][_PREFIX_LENGTH:])
+            at = self._now()
+            opened, loaded, asks, verdict = known(get("HTTP_USER_AGENT", "")[:LONGEST])
+            is_open = form == DELIVERY
+            rest = opened if is_open else loaded
+            if asks:
+                rest = self._judge(environ, verdict, subject if is_open else None, at) or rest
+            self._append(subject, int(at * 1000), rest)
         except BadToken:
             return
         except Exception as error:  # noqa: BLE001 - the reader of a mail can't help us
+            self._lost()
             log.error("A pixel hit was lost: %s", type(error).__name__)  # noqa: TRY400 - the traceback shows the link
 
 
 class PixelFirst:
     """Answers the pixel's GET in front of *app*; everything else goes on to it."""
 
-    def __init__(self, app: "WSGIApplication", parts: Parts) -> None:
+    def __init__(self, app: "WSGIApplication", recorder: Recorder, settings: Settings) -> None:
         """Stand in front of *app*."""
         self.behind = app
-        self._record = Recorder(parts).record
-        self._headers = answer_headers(parts.settings)
-        self._body = (IMAGE,)
+        self.record = recorder.record
+        self.headers = answer_headers(settings)
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        if environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"].startswith(OPEN_PREFIX):
-            self._record(environ)
-            start_response("200 OK", self._headers.copy())
-            return self._body
+        if is_ours(environ):
+            self.record(environ)
+            start_response("200 OK", self.headers.copy())
+            # A list, and no other sequence: granian sends it as it is, not piece by piece.
+            return [IMAGE]
         return self.behind(environ, start_response)
+
+
+def is_ours(environ: "WSGIEnvironment") -> bool:
+    """Tell whether ``PixelFirst`` answers a request itself."""
+    ours: bool = environ["PATH_INFO"].startswith(OPEN_PREFIX) and environ["REQUEST_METHOD"] == "GET"
+    return ours
+
+
+def install(app: Flask, parts: Parts) -> None:
+    """Put the pixel in front of *app*, and let its view record by the same recorder.
+
+    So there is one count of bursts, whichever of the two is asked.
+    """
+    recorder = app.extensions[_RECORDER] = Recorder(parts)
+    app.wsgi_app = PixelFirst(app.wsgi_app, recorder, parts.settings)  # type: ignore[method-assign]  # Flask's documented way to put a layer in front
 
 
 @routes.get(f"{OPEN_PREFIX}<token:token>")
 def show(token: str) -> Response:
     """Answer as ``PixelFirst`` does; HEAD and OPTIONS record nothing."""
     del token
-    parts = here()
     if request.method == "GET":
-        Recorder(parts).record(request.environ)
-    return Response(IMAGE, headers=answer_headers(parts.settings))
+        recorder: Recorder = current_app.extensions[_RECORDER]
+        recorder.record(request.environ)
+    return Response(IMAGE, headers=answer_headers(here().settings))

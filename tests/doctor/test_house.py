@@ -124,7 +124,7 @@ def test_the_spool_is_read_as_it_lies_on_disk(tmp_path: Path) -> None:
         spool.append(Record(1 << 32 | 1, False, int(at.timestamp() * 1000), 1, 0, 0, None, 1))
     (segment,) = segments(folder)
     found = machine.level(folder, {})
-    assert (found.used, found.waiting_since) == (64 + 2 * 32, NOW)
+    assert (found.used, found.waiting_since) == (4_194_304, NOW)
     counted = {segment.identity: 64 + 32}
     assert machine.level(folder, counted).waiting_since == NOW + timedelta(minutes=5)
     assert machine.level(folder, {segment.identity: 64 + 64}).waiting_since is None

@@ -207,7 +207,7 @@ def test_a_spool_that_fails_is_nothing_to_the_reader(
     settings: Settings, parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Failing(spool.Spool):
-        def append(self, record: Record) -> bool:
+        def append_hit(self, subject: int, at_ms: int, rest: bytes) -> bool:
             raise OSError("person@example.com /o/secret")
 
     failing = Failing(settings.spool_dir, sync_seconds=None)
