@@ -45,7 +45,7 @@ def of_times(table: Breakdown, zone: str, width: int = WIDE) -> str:
     top = _nice(max((part.opens for part in parts), default=1))
     shapes = _grid(top, (left, width), floor)
     room = (width - left - 8) / max(len(parts), 1)
-    every = max(-(-len(parts) * 64 // (width - left)), 1)
+    every = max(-(-len(parts) * 96 // (width - left)), 1)
     for place, part in enumerate(parts):
         middle = left + (place + 0.5) * room
         tall = part.opens / top * (floor - 24)
@@ -86,7 +86,7 @@ def of_rates(report: Report, width: int = WIDE) -> str:
 
 def of_comparison(reports: Sequence[Report], width: int = WIDE) -> str:
     """Draw the estimated rates of campaigns below each other, with their intervals."""
-    longest = 24 if width > NARROW else 13
+    longest = 22 if width > NARROW else 11
     rates = []
     for one in reports:
         estimate = one.opens.estimate if one.opens else None
@@ -123,10 +123,11 @@ def _rates(title: str, rates: Sequence[_Rate], width: int) -> str:
         return left + min(rate / top, 1) * (width - left - right)
 
     shapes = []
-    for tick in range(5):
-        x = across(top * tick / 4)
+    steps = 4 if width > NARROW else 2
+    for tick in range(steps + 1):
+        x = across(top * tick / steps)
         shapes.append(_line((x, 8), (x, bottom), _GRID))
-        words = f"{top * tick * 25:g} %"
+        words = f"{top * tick / steps * 100:g} %"
         shapes.append(_text((x, bottom + 20), words, anchor="middle", fill=_QUIET))
     for place, one in enumerate(rates):
         y = 16 + place * row + row / 2
@@ -173,8 +174,8 @@ def _nice(most: float) -> float:
 
 
 def _short(label: str) -> str:
-    """Give a day without its year, and an hour without its day."""
-    return label[11:] if " " in label else label[5:]
+    """Give a day or an hour without its year."""
+    return f"{label[5:10]}, {label[11:13]}h" if " " in label else label[5:]
 
 
 def _lines(at: tuple[float, float], words: str, width: int) -> list[str]:

@@ -85,6 +85,22 @@ FOR_SOME = {
     ("GET", "/api/campaigns"): READS_NUMBERS,
     ("GET", "/api/campaigns/<int:campaign_id>"): READS_NUMBERS,
     ("GET", "/api/campaigns/<int:campaign_id>/report"): READS_NUMBERS,
+    ("GET", "/api/campaigns/<int:campaign_id>/report.csv"): READS_NUMBERS,
+    ("GET", "/api/campaigns/<int:campaign_id>/report.parquet"): READS_NUMBERS,
+    ("GET", "/api/campaigns/<int:campaign_id>/charts/<name>"): READS_NUMBERS,
+    ("GET", "/api/topics/months"): READS_NUMBERS,
+    ("GET", "/api/topics/months.csv"): READS_NUMBERS,
+    ("GET", "/api/topics/months.parquet"): READS_NUMBERS,
+    ("GET", "/api/compare"): READS_NUMBERS,
+    ("GET", "/api/compare.svg"): READS_NUMBERS,
+    ("GET", "/api/compare-narrow.svg"): READS_NUMBERS,
+    ("GET", "/api/openapi.json"): READS_NUMBERS,
+    ("GET", "/staff/reports"): READS_NUMBERS,
+    ("GET", "/staff/reports/<int:campaign_id>"): READS_NUMBERS,
+    ("GET", "/staff/reports/topics"): READS_NUMBERS,
+    ("GET", "/staff/reports/compare"): READS_NUMBERS,
+    ("GET", "/staff/reports/how"): READS_NUMBERS,
+    ("POST", "/staff/reports/<int:campaign_id>/release"): READS_NUMBERS - {Role.ANALYSE},
 }
 
 

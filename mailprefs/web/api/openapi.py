@@ -67,10 +67,10 @@ def _paths() -> Schema:
         "name": "name",
         "in": "path",
         "required": True,
-        "description": "With -narrow at its end, drawn for a phone.",
+        "description": "With -narrow in it, drawn for a phone.",
         "schema": {
             "enum": [
-                f"{kind}{narrow}"
+                f"{kind}{narrow}.svg"
                 for kind in ("rates", "day", "hour", "country", "client")
                 for narrow in ("", "-narrow")
             ]
@@ -85,7 +85,7 @@ def _paths() -> Schema:
         "/api/campaigns/{id}/report": _get("A campaign’s report", _json(_ref("Report")), one),
         "/api/campaigns/{id}/report.csv": _get("The same as CSV", _as("text/csv"), one),
         "/api/campaigns/{id}/report.parquet": _get("The same as Parquet", _as(_PARQUET), one),
-        "/api/campaigns/{id}/charts/{name}.svg": _get("A chart", _as("image/svg+xml"), one, drawn),
+        "/api/campaigns/{id}/charts/{name}": _get("A chart", _as("image/svg+xml"), one, drawn),
         "/api/topics/months": _get("Topics by month", _json(_ref("Months"))),
         "/api/topics/months.csv": _get("The same as CSV", _as("text/csv")),
         "/api/topics/months.parquet": _get("The same as Parquet", _as(_PARQUET)),

@@ -56,14 +56,14 @@ def campaign_parquet(campaign_id: int) -> Response:
     return _parquet(f"campaign-{campaign_id}", exports.Row, exports.rows(_report(campaign_id)))
 
 
-@routes.get("/campaigns/<int:campaign_id>/charts/<name>.svg")
+@routes.get("/campaigns/<int:campaign_id>/charts/<name>")
 @auth.only(*READING_REPORTS)
 def chart(campaign_id: int, name: str) -> Response:
-    """Draw a campaign's rates, or one of its breakdowns.
+    """Draw a campaign's rates, or one of its breakdowns; *name* ends with .svg.
 
     :raises NotFound: for an unknown campaign, and for a chart of what isn't told.
     """
-    kind, narrow, _ = name.partition("-narrow")
+    kind, narrow, _ = name.removesuffix(".svg").partition("-narrow")
     return _picture(_drawn(_report(campaign_id), kind, _WIDTHS[narrow]))
 
 
@@ -106,17 +106,28 @@ def compare() -> Response:
     )
 
 
-@routes.get("/compare.svg", defaults={"width": charts.WIDE})
-@routes.get("/compare-narrow.svg", defaults={"width": charts.NARROW})
+@routes.get("/compare.svg")
 @auth.only(*READING_REPORTS)
 @takes("campaign")
-def compare_chart(width: int) -> Response:
+def compare_chart() -> Response:
     """Draw the estimated rates of campaigns with their intervals.
 
     :raises BadInput: for fewer than two campaigns, or too many.
     :raises NotFound: for an unknown campaign.
     """
-    return _picture(charts.of_comparison(_compared()[0], width))
+    return _picture(charts.of_comparison(_compared()[0]))
+
+
+@routes.get("/compare-narrow.svg")
+@auth.only(*READING_REPORTS)
+@takes("campaign")
+def compare_chart_narrow() -> Response:
+    """Draw the same for a phone.
+
+    :raises BadInput: for fewer than two campaigns, or too many.
+    :raises NotFound: for an unknown campaign.
+    """
+    return _picture(charts.of_comparison(_compared()[0], charts.NARROW))
 
 
 def rounded() -> bool:

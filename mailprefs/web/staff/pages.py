@@ -24,6 +24,7 @@ from mailprefs.web.staff import (
     lists,
     people,
     previews,
+    reports,
     sending,
     sign_in,
     suppressions,
@@ -44,6 +45,7 @@ CONTENT_SECURITY_POLICY: Final = (
 _TOLD_HERE: Final = (BadInput, BadToken, Conflict, NotAllowed, NotFound, Preflight)
 _MENU: Final = (
     ("staff.campaigns.listed", "Campaigns", "/staff/campaigns"),
+    ("staff.reports.listed", "Reports", "/staff/reports"),
     ("staff.people.ask", "People", "/staff/people"),
     ("staff.suppressions.show", "Suppressions", "/staff/suppressions"),
     ("staff.lists.topics", "Topics", "/staff/topics"),
@@ -65,6 +67,7 @@ for _part in (
     team,
     alarms,
     unknown,
+    reports,
 ):
     routes.register_blueprint(_part.routes)
 routes.register_blueprint(sending.everything)
