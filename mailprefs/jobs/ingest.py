@@ -24,10 +24,12 @@ from mailprefs.schema.opens import SpoolPosition
 from mailprefs.spool import Record, Segment
 from mailprefs.useragents import Client, OpenKind, Reason
 
-BATCH: Final = 1_000
+BATCH: Final = 2_000
 """Hits counted in one transaction at most: a person's choice waits for one batch."""
-HELD_SECONDS: Final = 0.05
-"""How long a batch is to keep a person's choice waiting; where it takes longer, it is cut down."""
+HELD_SECONDS: Final = 0.04
+"""How long a batch is to keep a person's choice waiting: as many hits as take that long. Measured,
+2,000 at once cost a tenth less than 1,000 each, and twice as much of other people's time."""
+_FIRST_BATCH: Final = 1_000
 _SMALLEST_BATCH: Final = 250
 IDLE_SECONDS: Final = 1.0
 """How long a hit waits at most to be counted, while nothing is in the way."""
@@ -56,7 +58,8 @@ class Ingest:
         self._directory = directory
         self._clock = clock
         self._told: frozenset[str] = frozenset()
-        self._size = self._most = batch
+        self._most = batch
+        self._size = min(batch, _FIRST_BATCH)
         self._calls = opens.Calls()
 
     def run(self, stop: threading.Event, *, idle: float = IDLE_SECONDS) -> None:
@@ -142,9 +145,8 @@ class Ingest:
 
 def next_size(size: int, held: float, most: int = BATCH) -> int:
     """Give how many hits to count next, after *size* of them kept the gate for *held* seconds."""
-    if held > HELD_SECONDS:
-        return max(size // 2, min(_SMALLEST_BATCH, most))
-    return min(size * 2, most) if held < HELD_SECONDS / 3 else size
+    fitting = int(size * HELD_SECONDS / held) if held else most
+    return max(min(fitting, size * 2, most), min(_SMALLEST_BATCH, most))
 
 
 def _move(session: Session, identity: bytes, before: int, after: int, now: datetime) -> None:

@@ -159,7 +159,7 @@ def cells(rows: Iterable[Row], periods: Mapping[int, Period]) -> Counter[Cell]:
     found: Counter[Cell] = Counter()
     for (campaign_id, minute, kind, client, country), n in alike.items():
         found[campaign_id, "hour", periods[campaign_id].hour(minute), kind] += n
-        found[campaign_id, "client", str(client), kind] += n
+        found[campaign_id, "client", str(int(client)), kind] += n
         if country is not None:
             found[campaign_id, "country", country, kind] += n
     return found
@@ -190,8 +190,8 @@ def judge(
         for fetch in fetches:
             if fetch.at >= period.until:
                 break
-            judged = _judged(fetch, what, effect)
-            kind = int(judged.kind)
+            judged = _judged(fetch, what, effect) if fetch.kind in HUMAN_KINDS else fetch
+            kind = judged.kind
             if judged.reason is Reason.APPLE_PRIVACY:
                 _seen(effect, what, period.day(judged.at))
                 bits |= APPLE
@@ -211,22 +211,26 @@ def as_row(fetch: Fetch, policies: Sequence[tuple[datetime, int]], otherwise: in
 
     That may be a later one than the message was sent under; *otherwise*: before the first one.
     """
+    newest = policies[-1] if policies else None
+    # Almost all are under the newest one.
+    if newest is not None and fetch.at >= newest[0]:
+        policy = newest[1]
+    else:
+        policy = consent.policy_at(policies, fetch.at) or otherwise
     return Row(
         fetch.delivery_id or 0,
-        int(fetch.kind),
-        int(fetch.reason),
+        fetch.kind,
+        fetch.reason,
         fetch.ruleset,
-        consent.policy_at(policies, fetch.at) or otherwise,
+        policy,
         fetch.at.replace(second=0, microsecond=0),
         fetch.country,
-        int(fetch.client),
+        fetch.client,
     )
 
 
 def _judged(fetch: Fetch, what: Known, effect: Effect) -> Fetch:
-    """Give a fetch as what it is; one that can't be told yet is noted as such."""
-    if fetch.kind not in HUMAN_KINDS:
-        return fetch
+    """Give a fetch that looks like a person's as what it is; note it if that can't be told yet."""
     if what.is_machines(fetch.at):
         return as_machines(fetch)
     if what.may_be_told(fetch.at):

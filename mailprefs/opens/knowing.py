@@ -6,7 +6,7 @@ since then, or was erased, is not in the answer: they leave no trace.
 
 import json
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from operator import itemgetter
@@ -56,7 +56,7 @@ _POSTGRESQL: Final = _EVERYTHING.format(
 )
 
 _BATCH: Final = """
-    SELECT DISTINCT b.campaign_id, b.first_id, b.last_id, b.state, h.id, h.ended_at,
+    SELECT DISTINCT b.first_id, b.last_id, b.state, h.id, h.ended_at,
         CASE WHEN h.after_id IS NULL THEN NULL ELSE h.claimed_at END, earlier.ended_at
     FROM {ids}
     JOIN batches b ON b.id = (
@@ -67,7 +67,7 @@ _BATCH: Final = """
     LEFT JOIN hand_overs earlier ON earlier.id = h.after_id"""
 _BATCH_SQLITE: Final = _BATCH.format(ids="json_each(?) w")
 _BATCH_POSTGRESQL: Final = _BATCH.format(ids="unnest(%s::bigint[]) AS w(value)")
-_MOST_CAMPAIGNS: Final = 64
+_MOST_BATCHES: Final = 100_000
 _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 
 _Batch = tuple[int, int, HandedOver | None]
@@ -82,38 +82,37 @@ class Calls:
 
     def __init__(self) -> None:
         """Remember nothing yet."""
-        self._sent: dict[int, list[_Batch]] = {}
+        self._sent: list[_Batch] = []
+        self._firsts: list[int] = []
 
-    def of(self, session: Session, ids: Collection[int]) -> dict[int, HandedOver | None]:
-        """Give when each of these deliveries, in order of their ids, was handed over."""
-        found: dict[int, HandedOver | None] = {}
-        missing = []
-        for one in ids:
-            batch = _covering(self._sent.get(one >> 32, ()), one)
-            if batch is None:
-                missing.append(one)
-            else:
-                found[one] = batch[2]
+    def of(self, session: Session, ids: Sequence[int]) -> list[HandedOver | None]:
+        """Give when each of these deliveries was handed over."""
+        batches = [_covering(self._sent, self._firsts, one) for one in ids]
+        missing = [one for one, batch in zip(ids, batches, strict=True) if batch is None]
         if missing:
-            looked_up = self._look_up(session, missing)
-            for one in missing:
-                batch = _covering(looked_up.get(one >> 32, ()), one)
-                found[one] = batch[2] if batch else None
-        return found
+            found = sorted(self._look_up(session, missing), key=itemgetter(0))
+            firsts = [batch[0] for batch in found]
+            batches = [
+                batch or _covering(found, firsts, one)
+                for one, batch in zip(ids, batches, strict=True)
+            ]
+        return [batch[2] if batch else None for batch in batches]
 
-    def _look_up(self, session: Session, ids: Sequence[int]) -> dict[int, list[_Batch]]:
-        rows = _rows(session, _BATCH_SQLITE, _BATCH_POSTGRESQL, ids)
-        found: dict[int, list[_Batch]] = {}
-        if len(self._sent) > _MOST_CAMPAIGNS:
-            self._sent.clear()
-        for campaign_id, first_id, last_id, state, call, end, again, first_end in rows:
+    def _look_up(self, session: Session, ids: Sequence[int]) -> list[_Batch]:
+        """Give the batches that deliveries are in; keep those that are sent."""
+        found: list[_Batch] = []
+        sent: list[_Batch] = []
+        for row in _rows(session, _BATCH_SQLITE, _BATCH_POSTGRESQL, ids):
+            first_id, last_id, state, call, end, again, first_end = row
             handed_over = HandedOver(_time(end), _time(again), _time(first_end)) if call else None
             batch = (first_id, last_id, handed_over)
-            found.setdefault(campaign_id, []).append(batch)
+            found.append(batch)
             if state == BatchState.SENT and end is not None:
-                self._sent.setdefault(campaign_id, []).append(batch)
-        for batches in (*found.values(), *(self._sent.get(one, []) for one in found)):
-            batches.sort(key=itemgetter(0))
+                sent.append(batch)
+        if len(self._sent) > _MOST_BATCHES:
+            self._sent.clear()
+        self._sent = sorted([*self._sent, *sent], key=itemgetter(0))
+        self._firsts = [batch[0] for batch in self._sent]
         return found
 
 
@@ -135,15 +134,13 @@ def read(
         for campaign_id, zone, begun in _document(running)
     }
     measured = [row for row in _document(rows) if row[0] >> 32 in periods]
-    handed_over = calls.of(session, sorted(row[0] for row in measured))
+    handed_over = calls.of(session, [row[0] for row in measured])
     return Told(
         periods,
         sorted((_time(begun) or _BEGINNING, one) for begun, one in _document(policies)),
         {
-            delivery_id: Known(
-                bits, kinds, policy, person, _date(seen), _time(delivered), handed_over[delivery_id]
-            )
-            for delivery_id, bits, kinds, policy, person, seen, delivered in measured
+            row[0]: Known(row[1], row[2], row[3], row[4], _date(row[5]), _time(row[6]), call)
+            for row, call in zip(measured, handed_over, strict=True)
         },
     )
 
@@ -163,9 +160,9 @@ def _document(told: str | list[Any] | None) -> list[Any]:
     return json.loads(told) if isinstance(told, str) else told or []
 
 
-def _covering(batches: Sequence[_Batch], delivery_id: int) -> _Batch | None:
+def _covering(batches: Sequence[_Batch], firsts: Sequence[int], delivery_id: int) -> _Batch | None:
     """Give the batch that a delivery is in, of batches in the order of their first ids."""
-    place = bisect_right(batches, delivery_id, key=itemgetter(0)) - 1
+    place = bisect_right(firsts, delivery_id) - 1
     return batches[place] if place >= 0 and delivery_id <= batches[place][1] else None
 
 

@@ -310,8 +310,8 @@ def test_a_damaged_file_is_named_once_and_holds_up_nothing(
 
 
 def test_a_batch_that_keeps_people_waiting_is_cut_down_and_grows_again() -> None:
-    assert ingest.next_size(1_000, 0.06) == 500
+    assert ingest.next_size(1_000, 0.08) == 500
     assert ingest.next_size(250, 9.0) == 250
-    assert ingest.next_size(500, 0.03) == 500
+    assert ingest.next_size(500, 0.04) == 500
     assert ingest.next_size(500, 0.01) == 1_000
-    assert ingest.next_size(1_000, 0.01) == 1_000
+    assert ingest.next_size(2_000, 0.0) == 2_000
