@@ -44,6 +44,7 @@ _PLACES: Final = {
     "report": _Place("reports", "report", "Print what became of a campaign."),
     "release": _Place("reports", "release", "Release numbers that are due; close old campaigns."),
     "retention": _Place("retention", "retention_group", "Delete what is older than it may be."),
+    "opens": _Place("opens", "opens_group", "See how fetches of the pixel are judged."),
     "alarms": _Place("alarms", "alarms", "See what stands in the way of the sending."),
     "doctor": _Place("doctor", "doctor", "Check that everything is set up as it should be."),
     "run": _Place("running", "run", "Run the service."),

@@ -113,7 +113,7 @@ class Judge:
     ) -> tuple[Verdict, str | None]:
         is_relay = self._relays.hold(place.packed)
         if verdict.reason is Reason.APPLE_PRIVACY:
-            return _of_apple(verdict, is_relay=is_relay), None
+            return of_apple(verdict, is_relay=is_relay), None
         # Behind Apple's relays many people share an address, and none of them lives there.
         if is_relay:
             return verdict, None
@@ -122,7 +122,7 @@ class Judge:
         return verdict, self._countries.of(place.text) if self._countries else None
 
 
-def _of_apple(verdict: Verdict, *, is_relay: bool | None) -> Verdict:
+def of_apple(verdict: Verdict, *, is_relay: bool | None) -> Verdict:
     """Judge a fetch that calls itself as Apple's does, by Apple's list if there is a fresh one."""
     if is_relay is None:
         return verdict

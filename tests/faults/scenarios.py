@@ -7,6 +7,7 @@ from typing import Final
 
 from mailprefs.deliveries import breaker
 from mailprefs.sandbox.moods import Kind, Mood
+from tests.faults import pixels
 from tests.faults.engines import Engine
 from tests.faults.house import House, house
 from tests.faults.processes import until
@@ -72,4 +73,6 @@ def errors(one: House, *, after: int, seconds: float) -> Figures:
 SCENARIOS: Final[Mapping[str, Callable[[Engine, Path], Figures]]] = {
     "a 202 after 40 s": late_answer,
     "60 s of 500s, 100,000 people": minute_of_errors,
+    "20 kills of the pixel, 2,000 fetches/s": pixels.twenty_kills,
+    "30 s without a database": pixels.half_a_minute_away,
 }
