@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 from mailprefs import consent
 from mailprefs.opens.bits import APPLE, HUMAN_KINDS, OF_KIND
 from mailprefs.opens.fetches import Fetch
-from mailprefs.opens.periods import Period
+from mailprefs.opens.periods import Period, minute
 from mailprefs.useragents import Client, OpenKind, Reason
 
 TOO_FAST: Final = timedelta(seconds=5)
@@ -157,8 +157,8 @@ def cells(rows: Iterable[Row], periods: Mapping[int, Period]) -> Counter[Cell]:
         for row in rows
     )
     found: Counter[Cell] = Counter()
-    for (campaign_id, minute, kind, client, country), n in alike.items():
-        found[campaign_id, "hour", periods[campaign_id].hour(minute), kind] += n
+    for (campaign_id, at, kind, client, country), n in alike.items():
+        found[campaign_id, "hour", periods[campaign_id].hour(at), kind] += n
         found[campaign_id, "client", str(int(client)), kind] += n
         if country is not None:
             found[campaign_id, "country", country, kind] += n
@@ -167,10 +167,11 @@ def cells(rows: Iterable[Row], periods: Mapping[int, Period]) -> Counter[Cell]:
 
 def moved(before: Mapping[int, int], after: Mapping[int, int]) -> Counter[tuple[int, int]]:
     """Give how the totals move when deliveries' bits change from *before* to *after*."""
+    moves = Counter((one >> 32, before[one], new) for one, new in after.items())
     totals: Counter[tuple[int, int]] = Counter()
-    for delivery_id, new in after.items():
-        totals[delivery_id >> 32, before[delivery_id]] -= 1
-        totals[delivery_id >> 32, new] += 1
+    for (campaign_id, old, new), n in moves.items():
+        totals[campaign_id, old] -= n
+        totals[campaign_id, new] += n
     return totals
 
 
@@ -223,7 +224,7 @@ def as_row(fetch: Fetch, policies: Sequence[tuple[datetime, int]], otherwise: in
         fetch.reason,
         fetch.ruleset,
         policy,
-        fetch.at.replace(second=0, microsecond=0),
+        minute(fetch.at),
         fetch.country,
         fetch.client,
     )

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 RECORDED_FOR: Final = timedelta(days=90)
 """Counted from a campaign's first hand-over; it closes then, and nothing more is recorded."""
 _REMEMBERED: Final = 65_536
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MINUTE: Final = timedelta(minutes=1)
 
 
 class Period(NamedTuple):
@@ -22,18 +24,28 @@ class Period(NamedTuple):
         until = _NEVER if first_hand_over_at is None else first_hand_over_at + RECORDED_FOR
         return cls(zone, until)
 
-    def hour(self, minute: datetime) -> str:
+    def hour(self, of_minute: datetime) -> str:
         """Give the local hour (``YYYY-MM-DDTHH``) of a minute."""
-        return _hour(self.zone, minute)
+        return _hour(self.zone, of_minute)
 
     def day(self, at: datetime) -> date:
         """Give the local day of a time."""
-        return _day(self.zone, at.replace(second=0, microsecond=0))
+        return _day(self.zone, minute(at))
 
     def day_began(self, at: datetime) -> datetime:
         """Give when the local day of a time began, in UTC."""
         day = self.day(at)
         return datetime(day.year, day.month, day.day, tzinfo=_zone(self.zone)).astimezone(UTC)
+
+
+def minute(at: datetime) -> datetime:
+    """Give the minute of a UTC time; by a memory, which is quicker than to make it anew."""
+    return _minute((at - _EPOCH) // _MINUTE)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _minute(number: int) -> datetime:
+    return _EPOCH + number * _MINUTE
 
 
 # Local times of the last day of the calendar can't be told in every zone.
