@@ -315,3 +315,23 @@ def test_a_batch_that_keeps_people_waiting_is_cut_down_and_grows_again() -> None
     assert ingest.next_size(500, 0.04) == 500
     assert ingest.next_size(500, 0.01) == 1_000
     assert ingest.next_size(2_000, 0.0) == 2_000
+
+
+def test_the_log_of_many_hits_is_moved_beside_the_counting(
+    db: Database, sent: list[int], writer: Spool, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And never by the counting itself, which holds the gate."""
+    monkeypatch.setattr(ingest, "_CHECKPOINT_AFTER", 10)
+    moved = threading.Event()
+    threads: list[str] = []
+
+    def move() -> None:
+        threads.append(threading.current_thread().name)
+        moved.set()
+
+    monkeypatch.setattr(db, "checkpoint", move)
+    for one in sent:
+        writer.append(hit(one))
+    Ingest(db, directory, lambda: NOW, batch=5).drain()
+    assert moved.wait(5 if db.is_sqlite else 0) is db.is_sqlite
+    assert set(threads) <= {"checkpoint"}

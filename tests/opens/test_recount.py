@@ -137,7 +137,7 @@ def assert_equal(session: Session, ids: list[int], recount: Recount) -> None:
 
 def test_every_number_is_that_of_the_recount(db: Database) -> None:
     @settings(
-        max_examples=HISTORIES or 40,
+        max_examples=HISTORIES or 12,
         derandomize=not HISTORIES,
         database=None,
         deadline=None,
@@ -154,7 +154,7 @@ def test_every_number_is_that_of_the_recount(db: Database) -> None:
     check()
 
 
-PAIRS = 60
+PAIRS = 30
 EARLY, LATE = SENT + timedelta(seconds=20), SENT + timedelta(seconds=90)
 
 
@@ -172,7 +172,7 @@ def tell_all(db: Database, ids: list[int], hashes: dict[int, bytes]) -> None:
             events.store_and_apply(session, told, now=LATE)
 
 
-@pytest.mark.parametrize("first", [0, 1, 2, None])
+@pytest.mark.parametrize("first", [1, 2, None])
 def test_pixel_and_vendor_at_once_never_disagree(db: Database, first: int | None) -> None:
     """Hits before and after the delivery, in two threads, while the webhook tells of it."""
     with db.transaction() as session:
