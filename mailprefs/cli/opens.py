@@ -73,7 +73,7 @@ def apple_list(file: Path, *, as_json: bool) -> None:
     }
 
     def show() -> None:
-        click.echo(f"{made.networks:,} networks of Apple's are known now, until {written(until)}.")
+        click.echo(f"Known until {written(until)}: {made.networks:,} networks of Apple's.")
 
     console.answer(document, as_json=as_json, show=show)
 

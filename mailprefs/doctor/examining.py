@@ -11,7 +11,7 @@ from mailprefs import links, machine
 from mailprefs.alarms import facts, keeping
 from mailprefs.db.database import Database
 from mailprefs.db.dialects import database_time
-from mailprefs.doctor import account, house, keys, reach
+from mailprefs.doctor import account, house, keys, measuring, reach
 from mailprefs.doctor.findings import Finding, Level, ok, warning, wrong
 from mailprefs.errors import BadSetting, StoreUnavailable
 from mailprefs.schema.people import Sender, Topic
@@ -109,6 +109,7 @@ class _Visit:
         seen = machine.look(self._settings, self._positions)
         yield from house.of_disks(seen.disks)
         yield house.of_spool(seen.spool, self._clock())
+        yield from measuring.of_measuring(self._settings, self._clock())
 
 
 def _senders(session: Session) -> list[tuple[str, str]]:

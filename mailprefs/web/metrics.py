@@ -70,6 +70,10 @@ def show() -> Response:
     except StoreUnavailable:
         found = [_one("database_up", "1 while the database answers.", 0)]
     found += _of_machine(machine.look(parts.settings, counted))
+    told = "Pixel hits that this process refused since its start: the spool was full or failed."
+    found.append(_one("pixel_hits_refused", told, parts.spool.refused))
+    told = "Pixel hits that this process lost since its start, by an error."
+    found.append(_one("pixel_hits_lost", told, parts.spool.lost))
     text = "\n".join(line for metric in found for line in metric.lines())
     return Response(f"{text}\n", content_type=CONTENT_TYPE)
 

@@ -89,6 +89,9 @@ def test_they_say_how_the_sending_stands(
     assert value(text, "worker_age_seconds") == 90
     assert value(text, "database_up") == 1
     assert (value(text, "spool_limit_bytes") or 0) == 2**30
+    assert (value(text, "pixel_hits_refused"), value(text, "pixel_hits_lost")) == (0, 0)
+    parts.spool.count_lost()
+    assert value(ask()[1], "pixel_hits_lost") == 1
 
 
 def test_they_hold_nothing_of_anybody(
