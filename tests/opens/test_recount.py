@@ -5,6 +5,7 @@ many others, which are new each time.
 """
 
 import os
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -240,3 +241,39 @@ def sums(session: Session) -> list[tuple[Any, ...]]:
     )
     totals = session.query(MeasuredTotal.campaign_id, MeasuredTotal.bits, MeasuredTotal.n)
     return sorted(map(tuple, cells)) + sorted(map(tuple, totals))
+
+
+@pytest.mark.parametrize("first", ["pixel", "vendor"])
+def test_whoever_comes_second_waits_and_sees_what_the_first_wrote(db: Database, first: str) -> None:
+    """The second reads while the first has written and not yet committed."""
+    ids = make_story(db)[:1]
+    started = threading.Event()
+
+    def second() -> None:
+        started.set()
+        if first == "pixel":
+            deliver(db, ids[0], EARLY + timedelta(seconds=20))
+        else:
+            count_all(db, ids, EARLY)
+
+    with ThreadPoolExecutor(1) as pool:
+        gate = Gate.USING if first == "pixel" else Gate.NONE
+        with db.transaction(gate) as session:
+            if first == "pixel":
+                opens.record(session, [as_fetch(Hit(ids[0], EARLY, 1))])
+            else:
+                at = EARLY + timedelta(seconds=20)
+                session.add(MailboxFact(delivery_id=ids[0], event="delivered", occurred_at=at))
+                session.flush()
+                opens.delivered(session, ids)
+            done = pool.submit(second)
+            assert started.wait(5)
+            with pytest.raises(TimeoutError):
+                done.result(timeout=0.3)
+        done.result(timeout=20)
+    with db.reading() as session:
+        assert [row.kind for row in session.query(Open)] == [OpenKind.SCANNER]
+        assert session.get_one(Measured, ids[0]).bits == opens.DELIVERED
+        totals = {row.bits: row.n for row in session.query(MeasuredTotal) if row.n}
+        assert totals == {0: PEOPLE - 1, opens.DELIVERED: 1}
+        assert session.query(UndecidedOpen).count() == 0
