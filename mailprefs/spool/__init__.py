@@ -1,8 +1,9 @@
 """Pixel hits, written down on local disk before the picture is answered.
 
-A hit that was acknowledged survives the death of the process (kill -9 included): it has left the
-process with one ``write``. It survives a power cut once the disk has it, which a thread asks for
-every second. Nothing here touches the database, so the pixel answers while that is down.
+A hit that was acknowledged survives the death of the process (kill -9 included): it stands in the
+kernel's own page of the file, which is mapped into memory. It survives a power cut once the disk
+has it, which a thread asks for every second. Nothing here touches the database, so the pixel
+answers while that is down.
 
 **On disk.** A directory of segments, one at a time for each writing process, named
 ``<random 128-bit id in hex>.spool`` and locked (``flock``) by its writer for as long as that lives:
@@ -32,6 +33,9 @@ record  bytes  meaning
 24      4      zeros
 28      4      CRC-32 of the 28 bytes before, continued from the CRC-32 of the segment's id
 ======  =====  =======================================================
+
+A segment takes all its room from the disk when it is begun, and gives the rest back when its writer
+ends it. Records are written in order; where only zeros are left is room.
 
 Header and records fill pages of 4,096 bytes without a rest, so that a page which a power cut lost
 costs only the records in it. The checksum is tied to the segment, so that old blocks of another
