@@ -239,7 +239,7 @@ def _doubts(release: Stored, campaign: Campaign, shown: Seen, share: float) -> t
         # Looked at and left so: fewer than k deliveries have changed since they were counted.
         age=None if begun is None else release.looked_at - begun,
         share=share,
-        rulesets=numbers.rulesets if numbers else 0,
+        rulesets=len(numbers.rulesets) if numbers else 0,
     )
     split = bool(numbers and numbers.totals and numbers.totals.split)
     return found if found or split else (Doubt.FEW_OF_EACH,)

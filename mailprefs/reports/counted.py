@@ -1,6 +1,6 @@
 """What was counted of a campaign's opens, exactly, as it stands in the sums: for releases only.
 
-Sums are read and no rows, so that a campaign of ten million takes as long as a small one.
+Sums are read and hardly a row, so that a campaign of ten million takes as long as a small one.
 """
 
 from collections import Counter
@@ -18,13 +18,15 @@ from mailprefs.reports.statistic import Seen
 from mailprefs.reports.tables import Counted
 from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.events import MailboxTotal
-from mailprefs.schema.opens import Loads, MeasuredTotal, OpenRollup
+from mailprefs.schema.opens import Loads, MeasuredTotal, Open, OpenRollup
 from mailprefs.useragents import Client, OpenKind
 
 HOURS_FROM: Final = 10_000
 """Measured people delivered to, at least, for opens to be told by the hour."""
 HOURS_FOR: Final = 7
 """Days told by the hour: the first ones."""
+SAMPLED: Final = 2_000
+"""Rows of opens, of each campaign, that are looked at: sums don't say by which rules they were."""
 _PLAUSIBLE: Final = frozenset(int(kind) for kind in OpenKind if kind.is_human_plausible)
 _UNTOLD_CLIENTS: Final = frozenset({str(int(Client.UNKNOWN)), str(int(Client.OTHER))})
 _CLIENTS: Final = frozenset(str(int(client)) for client in Client)
@@ -36,7 +38,7 @@ class Sums(NamedTuple):
     *bits*: delivered messages that may be measured, by what is known of them. *delivered*: all
     delivered messages. *hours*, *countries*, *clients*: first opens by people's mail programs and
     by proxies for them. *loads*: by people who are counted without being told apart. *rulesets*:
-    the tables of rules that told people from machines, as far as they were noted.
+    the tables of rules that told people from machines, as far as rows that are left say.
     """
 
     bits: Mapping[int, int]
@@ -89,7 +91,7 @@ def sums(session: Session, campaign_id: int) -> Sums:
         countries=rollups["country"],
         clients=rollups["client"],
         loads=sum(row.n for row in loads if row.kind in _PLAUSIBLE),
-        rulesets=frozenset(int(value) for value, n in rollups["ruleset"].items() if n),
+        rulesets=_rulesets(session, campaign_id),
     )
 
 
@@ -153,10 +155,8 @@ def by_client(counted: Sums, rule: Rule) -> Counted:
 
 
 def _rollups(session: Session, campaign_id: int) -> dict[str, Counter[str]]:
-    """Add up the rollups of people's opens, by dimension and value; of rulesets, of all kinds."""
-    found: dict[str, Counter[str]] = {
-        name: Counter() for name in ("hour", "country", "client", "ruleset")
-    }
+    """Add up the rollups of people's opens, by dimension and value."""
+    found: dict[str, Counter[str]] = {name: Counter() for name in ("hour", "country", "client")}
     rows = session.execute(
         select(OpenRollup.dimension, OpenRollup.value, OpenRollup.kind, OpenRollup.n).where(
             OpenRollup.campaign_id == campaign_id
@@ -164,9 +164,26 @@ def _rollups(session: Session, campaign_id: int) -> dict[str, Counter[str]]:
     )
     for dimension, value, kind, n in rows:
         counts = found.get(dimension)
-        if counts is not None and (kind in _PLAUSIBLE or dimension == "ruleset"):
+        if counts is not None and kind in _PLAUSIBLE:
             counts[value] += n
     return {name: +counts for name, counts in found.items()}
+
+
+def _rulesets(session: Session, campaign_id: int) -> frozenset[int]:
+    """Give the tables of rules that told people from machines in a campaign's first messages.
+
+    Whom they went to has nothing to do with when they were opened. So if one open in two hundred
+    was counted by another table, not one among so many rows is hardly ever to be had.
+    """
+    some = (
+        select(Open.ruleset)
+        .where(Open.delivery_id.between(campaign_id << 32, (campaign_id + 1 << 32) - 1))
+        .order_by(Open.delivery_id)
+        .limit(SAMPLED)
+        .subquery()
+    )
+    # Old rows have none any more; what was known of them stands in the releases of their time.
+    return frozenset(session.scalars(select(some.c.ruleset).distinct())) - {0}
 
 
 def _hours(day: date) -> list[str]:

@@ -36,7 +36,7 @@ class Released(NamedTuple):
     bits: dict[int, int]
     delivered: int
     totals: Totals | None
-    rulesets: int
+    rulesets: frozenset[int]
     loads: int | None
     by: dict[str, Table]
     hours: dict[str, Table]
@@ -48,7 +48,7 @@ class Released(NamedTuple):
             "bits": {str(bits): n for bits, n in self.bits.items()},
             "delivered": self.delivered,
             "totals": None if totals is None else totals._asdict() | {"seen": list(totals.seen)},
-            "rulesets": self.rulesets,
+            "rulesets": sorted(self.rulesets),
             "loads": self.loads,
             "by": {name: table.as_json() for name, table in self.by.items()},
             "hours": {day: table.as_json() for day, table in self.hours.items()},
@@ -62,7 +62,7 @@ class Released(NamedTuple):
             bits={int(bits): n for bits, n in document["bits"].items()},
             delivered=document["delivered"],
             totals=None if stored is None else _totals(stored),
-            rulesets=document["rulesets"],
+            rulesets=frozenset(document["rulesets"]),
             loads=document["loads"],
             by={name: Table.from_json(table) for name, table in document["by"].items()},
             hours={day: Table.from_json(table) for day, table in document["hours"].items()},
@@ -79,7 +79,7 @@ class Stored(NamedTuple):
     numbers: Released | None
 
 
-NOTHING: Final = Released({}, 0, None, 0, None, {}, {})
+NOTHING: Final = Released({}, 0, None, frozenset(), None, {}, {})
 
 
 def stored(session: Session, campaign_id: int) -> Stored | None:
@@ -160,7 +160,7 @@ def make(
         bits=dict(found.bits) if totals else known.bits,
         delivered=found.delivered if totals else known.delivered,
         totals=totals or known.totals,
-        rulesets=max(len(found.rulesets), known.rulesets),
+        rulesets=found.rulesets | known.rulesets,
         loads=loads,
         by=by,
         hours=hours,
