@@ -53,14 +53,13 @@ class Known(NamedTuple):
     """What is known of a delivery that may be measured.
 
     ``kinds`` has the bit ``1 << kind`` for each kind of which there is an open. Without
-    ``handed_over`` nothing is known of its way to the vendor.
+    ``handed_over`` nothing is known of its way to the vendor. ``person`` is told where it matters:
+    who it is, and the day on which Apple's proxy was last seen to load their mail.
     """
 
     bits: int
     kinds: int
-    policy_version_id: int
-    recipient_id: int
-    apple_seen_on: date | None
+    person: tuple[int, date | None] | None
     delivered_at: datetime | None
     handed_over: HandedOver | None
 
@@ -137,7 +136,7 @@ def decide(
         gone.append(rows[kind])
         later = (one for one in ordered if one.kind == kind and not what.is_machines(one.at))
         found.extend(islice(later, 1))
-    new = [as_row(fetch, policies, what.policy_version_id) for fetch in found]
+    new = [as_row(fetch, policies) for fetch in found]
     kinds = (rows.keys() - {row.kind for row in gone}) | {row.kind for row in new}
     return Decision(gone, new, frozenset(kinds))
 
@@ -199,7 +198,7 @@ def judge(
             if not kinds >> kind & 1:
                 kinds |= 1 << kind
                 bits |= OF_KIND[kind]
-                effect.rows.append(as_row(judged, policies, what.policy_version_id))
+                effect.rows.append(as_row(judged, policies))
         if bits != what.bits:
             effect.bits[delivery_id] = bits
     effect.cells.update(cells(effect.rows, periods))
@@ -207,17 +206,15 @@ def judge(
     return effect
 
 
-def as_row(fetch: Fetch, policies: Sequence[tuple[datetime, int]], otherwise: int) -> Row:
+def as_row(fetch: Fetch, policies: Sequence[tuple[datetime, int]]) -> Row:
     """Give the row of ``opens`` for a fetch: to the minute, under the policy then in force.
 
-    That may be a later one than the message was sent under; *otherwise*: before the first one.
+    That may be a later one than the message was sent under.
     """
-    newest = policies[-1] if policies else None
-    # Almost all are under the newest one.
-    if newest is not None and fetch.at >= newest[0]:
-        policy = newest[1]
-    else:
-        policy = consent.policy_at(policies, fetch.at) or otherwise
+    # Nothing is sent before the first one, and almost all are under the newest one.
+    since, policy = policies[-1] if policies else (fetch.at, 0)
+    if fetch.at < since:
+        policy = consent.policy_at(policies, fetch.at) or policies[0][1]
     return Row(
         fetch.delivery_id or 0,
         fetch.kind,
@@ -241,6 +238,9 @@ def _judged(fetch: Fetch, what: Known, effect: Effect) -> Fetch:
 
 def _seen(effect: Effect, what: Known, day: date) -> None:
     """Note that Apple's proxy loaded a person's mail on *day*, unless that is known."""
-    last = effect.apple.get(what.recipient_id, what.apple_seen_on)
+    if what.person is None:
+        return
+    recipient_id, known = what.person
+    last = effect.apple.get(recipient_id, known)
     if last is None or last < day:
-        effect.apple[what.recipient_id] = day
+        effect.apple[recipient_id] = day
