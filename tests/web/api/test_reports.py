@@ -1,7 +1,7 @@
 """Reports for programs: described, without filters, and the same in every form."""
 
 import csv
-from io import StringIO
+from io import BytesIO, StringIO
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -185,3 +185,17 @@ def test_parquet_without_its_package_says_how_to_get_it(
     assert response.status_code == 409
     assert response.json
     assert "mailprefs[parquet]" in response.json["error"]
+
+
+def test_parquet_holds_the_rows_of_the_csv(browser: Browser, number: int) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", exc_type=ImportError)
+    browser.sign_in_as(Role.ANALYSE)
+    for path in (f"/api/campaigns/{number}/report", "/api/topics/months"):
+        response = browser.get(f"{path}.parquet")
+        assert response.mimetype == "application/vnd.apache.parquet"
+        found = parquet.read_table(BytesIO(response.data)).to_pylist()
+        rows = list(csv.DictReader(StringIO(browser.get(f"{path}.csv").text)))
+        assert [list(row) for row in found] == [list(row) for row in rows]
+        assert [row.get("n", row.get("confirmed")) for row in found] == [
+            int(n) if (n := row.get("n", row.get("confirmed"))) else None for row in rows
+        ]
