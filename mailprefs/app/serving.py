@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 from mailprefs.app.background import Background
 from mailprefs.app.joining import build, create_app
 from mailprefs.errors import BadSetting
+from mailprefs.links import OPEN_PREFIX
 from mailprefs.settings import load
 from mailprefs.useragents import classify
 from mailprefs.web.parts import Parts
-from mailprefs.web.pixel import IMAGE, PixelFirst, is_ours
+from mailprefs.web.pixel import IMAGE, PixelFirst
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -129,11 +130,12 @@ def shortened(wrap: Callable[..., Callable[..., int]]) -> Callable[..., Callable
         record, headers = first.record, first.headers
 
         def answer(protocol: Any, request: dict[str, Any]) -> int:  # noqa: ANN401 - granian has no types here
-            if not is_ours(request):
-                return usual(protocol, request)
-            record(request)
-            protocol.response_bytes(200, headers, IMAGE)
-            return 200
+            # As ``PixelFirst`` asks.
+            if request["PATH_INFO"].startswith(OPEN_PREFIX) and request["REQUEST_METHOD"] == "GET":
+                record(request)
+                protocol.response_bytes(200, headers, IMAGE)
+                return 200
+            return usual(protocol, request)
 
         return answer
 

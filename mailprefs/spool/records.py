@@ -15,7 +15,8 @@ ID_BYTES: Final = 16
 
 _MAGIC = b"MPSPOOL\x01"
 _HEADER = Struct(">8s16sQ28x")
-_START = Struct(">QQ")
+START: Final = Struct(">QQ")
+"""How a record begins: whose it is, and when. Its ``rest`` follows, and then the checksum."""
 _REST = Struct(">BBBB2sH4x")
 _WHOLE = Struct(">QQBBBB2sH4xI")
 _CHECKSUM = Struct(">I")
@@ -86,16 +87,6 @@ def decode_header(data: bytes, path: Path) -> Header:
     if magic != _MAGIC:
         raise BadFile(f"{path.name} is a segment of another version; read it with that version.")
     return Header(identity, started_ms)
-
-
-def body_of(subject: int, at_ms: int, rest: bytes) -> bytes:
-    """Give the 28 bytes of a record before its checksum; struct.error if a field can't be right."""
-    return _START.pack(subject, at_ms) + rest
-
-
-def whole(body: bytes, seed: int) -> bytes:
-    """Give the 32 bytes of a record: *body* and its checksum, continued from *seed*."""
-    return body + crc32(body, seed).to_bytes(4, "big")
 
 
 def decode(data: bytes, start: int, seed: int) -> Record | None:

@@ -11,19 +11,19 @@ from mmap import mmap
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Final
+from zlib import crc32
 
 from mailprefs.errors import BadSetting
 from mailprefs.spool.records import (
     HEADER_BYTES,
     ID_BYTES,
     RECORD_BYTES,
+    START,
     SUFFIX,
     Header,
     Record,
-    body_of,
     encode_header,
     seed_of,
-    whole,
 )
 
 MAX_BYTES: Final = 1 << 30
@@ -100,19 +100,18 @@ class Spool:
         *rest*: a record's ``rest``.
         """
         try:
-            body = body_of(subject, at_ms, rest)
+            body = START.pack(subject, at_ms) + rest
         except struct.error:
             return self._refuse()
         with self._lock:
-            at = self._at
-            if at < self._end or self._has_room(at_ms):
-                at = self._at
-                # To the kernel's own page of the file: what stands there survives our death.
-                self._map[at : at + RECORD_BYTES] = whole(body, self._seed)
-                self._at = at + RECORD_BYTES
-                return True
-            self.refused += 1
-            return False
+            if self._at == self._end and not self._has_room(at_ms):
+                self.refused += 1
+                return False
+            begin = self._at
+            end = self._at = begin + RECORD_BYTES
+            # To the kernel's own page of the file: what stands there survives our death.
+            self._map[begin:end] = body + crc32(body, self._seed).to_bytes(4, "big")
+            return True
 
     def _refuse(self) -> bool:
         with self._lock:

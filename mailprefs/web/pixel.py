@@ -113,18 +113,12 @@ class PixelFirst:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        if is_ours(environ):
+        if environ["PATH_INFO"].startswith(OPEN_PREFIX) and environ["REQUEST_METHOD"] == "GET":
             self.record(environ)
             start_response("200 OK", self.headers.copy())
             # A list, and no other sequence: granian sends it as it is, not piece by piece.
             return [IMAGE]
         return self.behind(environ, start_response)
-
-
-def is_ours(environ: "WSGIEnvironment") -> bool:
-    """Tell whether ``PixelFirst`` answers a request itself."""
-    ours: bool = environ["PATH_INFO"].startswith(OPEN_PREFIX) and environ["REQUEST_METHOD"] == "GET"
-    return ours
 
 
 def install(app: Flask, parts: Parts) -> None:

@@ -65,7 +65,8 @@ class Proxies:
         It can't from an address of a private network, from rubbish, or where a web server that
         isn't known as ours says that it only passes a request on.
         """
-        if not self._networks and str(environ.get("REMOTE_ADDR", "")).startswith(_NEAR):
+        # The quick way out where nothing stands in front of us but, perhaps, a test.
+        if not self._networks and environ.get("REMOTE_ADDR", "").startswith(_NEAR):
             return None
         text = self.nearest(environ)
         if "HTTP_X_FORWARDED_FOR" in environ and not self._are_ours(environ.get("REMOTE_ADDR", "")):
