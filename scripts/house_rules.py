@@ -27,6 +27,7 @@ REGISTRY_HOSTS = re.compile(
 )
 MACHINE_PATHS = re.compile(r"(?<![\w.])/(?:home|Users)/[a-z][\w-]*/|(?<![\w./-])/roo[t]/")
 LOCKS = ("requirements.lock", "requirements-dev.lock")
+LARGE_EXTRAS = frozenset({"parquet"})
 EMPTY_WORDS = frozenset(
     {
         "common",
@@ -184,9 +185,10 @@ def pins(lock: str) -> dict[str, tuple[str, frozenset[str]]]:
 def lock_disagreements(pyproject: str, runtime: str, development: str) -> list[str]:
     """Find where the two locks don't fit pyproject.toml, each other, or have no hash."""
     project = tomllib.loads(pyproject)
-    asked = list(project["project"]["dependencies"])
-    for extra in project["project"].get("optional-dependencies", {}).values():
-        asked += extra
+    asked, apart = list(project["project"]["dependencies"]), []
+    for name, extra in project["project"].get("optional-dependencies", {}).items():
+        # What few need and is large, only development installs without being asked.
+        (apart if name in LARGE_EXTRAS else asked).extend(extra)
     run, dev = pins(runtime), pins(development)
     wrong = [
         f"{name} in {lock} has no hash: call ./run lock."
@@ -200,7 +202,7 @@ def lock_disagreements(pyproject: str, runtime: str, development: str) -> list[s
         if run[name] != dev.get(name)
     ]
     wrong += unmet(asked, run, LOCKS[0])
-    wrong += unmet(project.get("dependency-groups", {}).get("dev", []), dev, LOCKS[1])
+    wrong += unmet([*project.get("dependency-groups", {}).get("dev", []), *apart], dev, LOCKS[1])
     return wrong
 
 
