@@ -185,7 +185,8 @@ def pins(lock: str) -> dict[str, tuple[str, frozenset[str]]]:
 def lock_disagreements(pyproject: str, runtime: str, development: str) -> list[str]:
     """Find where the two locks don't fit pyproject.toml, each other, or have no hash."""
     project = tomllib.loads(pyproject)
-    asked, apart = list(project["project"]["dependencies"]), []
+    asked = list(project["project"]["dependencies"])
+    apart: list[str] = []
     for name, extra in project["project"].get("optional-dependencies", {}).items():
         # What few need and is large, only development installs without being asked.
         (apart if name in LARGE_EXTRAS else asked).extend(extra)
