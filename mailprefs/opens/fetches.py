@@ -35,7 +35,7 @@ class Gathered(NamedTuple):
         return [
             one
             for one, fetches in self.by_delivery.items()
-            if any(fetch.reason is Reason.APPLE_PRIVACY for fetch in fetches)
+            if any(fetch.reason.means_apple for fetch in fetches)
         ]
 
     @property

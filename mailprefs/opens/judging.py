@@ -192,7 +192,7 @@ def judge(
                 break
             judged = _judged(fetch, what, effect) if fetch.kind in HUMAN_KINDS else fetch
             kind = judged.kind
-            if judged.reason is Reason.APPLE_PRIVACY:
+            if judged.reason.means_apple:
                 _seen(effect, what, period.day(judged.at))
                 bits |= APPLE
             if not kinds >> kind & 1:
