@@ -346,6 +346,41 @@ def test_what_is_not_written_yet_is_waited_for_and_a_lost_page_is_not(
     assert read(path, end, 10)[0] == [hit(2), hit(3)]
 
 
+def stale_at_first(monkeypatch: pytest.MonkeyPatch, first: int, last: int) -> None:
+    """Let the first look miss what is written to these bytes of it meanwhile."""
+    pread, looks = os.pread, [0]
+
+    def look(descriptor: int, size: int, place: int) -> bytes:
+        data = bytearray(pread(descriptor, size, place))
+        looks[0] += 1
+        if looks[0] == 1:
+            data[first:last] = bytes(last - first)
+        return bytes(data)
+
+    monkeypatch.setattr(os, "pread", look)
+
+
+def test_a_record_that_was_written_while_others_behind_it_were_read_is_not_passed_over(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        spool.append(hit(number))
+    path = only_segment(tmp_path).path
+    stale_at_first(monkeypatch, RECORD, 2 * RECORD)
+    assert read(path, 0, 10)[0] == [hit(number) for number in range(4)]
+
+
+def test_a_bite_that_was_blank_and_is_written_by_now_is_read_the_next_time(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        spool.append(hit(number))
+    path = only_segment(tmp_path).path
+    stale_at_first(monkeypatch, 0, 2 * RECORD)
+    assert read(path, 0, 2) == ([], HEADER)
+    assert read(path, HEADER, 10)[0] == [hit(number) for number in range(4)]
+
+
 # Several writers
 
 
