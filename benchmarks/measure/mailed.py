@@ -103,44 +103,45 @@ def _calls(session: Session, campaign: Campaign, content_id: int, began: datetim
     last_batch = session.scalar(select(Batch.id).order_by(Batch.id.desc()).limit(1)) or 0
     batches: list[dict[str, Any]] = []
     calls: list[dict[str, Any]] = []
-    first = campaign.id << 32
     for number, start in enumerate(range(0, campaign.frozen, _BATCH)):
         n = min(_BATCH, campaign.frozen - start)
-        at = began + timedelta(seconds=number / 2)
+        first = (campaign.id << 32) + start + 1
         both = last_batch + number + 1
-        batches.append(
-            {
-                "id": both,
-                "campaign_id": campaign.id,
-                "content_id": content_id,
-                "priority": 2,
-                "first_id": first + start + 1,
-                "last_id": first + start + n,
-                "n": n,
-                "own": 0,
-                "state": BatchState.SENT,
-                "hand_over_id": both,
-            }
-        )
-        calls.append(
-            {
-                "id": both,
-                "batch_id": both,
-                "campaign_id": campaign.id,
-                "message_class": campaign.message_class,
-                "vendor": "measured",
-                "n": n,
-                "fields": "address",
-                "modes": "i" * n,
-                "owner": "measured",
-                "claimed_at": at - timedelta(seconds=1),
-                "ended_at": at,
-                "outcome": "accepted",
-                "status": 202,
-            }
-        )
+        batch = {
+            "id": both,
+            "campaign_id": campaign.id,
+            "content_id": content_id,
+            "priority": 2,
+            "first_id": first,
+            "last_id": first + n - 1,
+            "n": n,
+            "own": 0,
+            "state": BatchState.SENT,
+            "hand_over_id": both,
+        }
+        batches.append(batch)
+        calls.append(_call(campaign, both, n, began + timedelta(seconds=number / 2)))
     session.execute(insert(Batch), batches)
     session.execute(insert(HandOver), calls)
+
+
+def _call(campaign: Campaign, number: int, n: int, at: datetime) -> dict[str, Any]:
+    """Give the row of one accepted vendor call, of the batch with the same number."""
+    return {
+        "id": number,
+        "batch_id": number,
+        "campaign_id": campaign.id,
+        "message_class": campaign.message_class,
+        "vendor": "measured",
+        "n": n,
+        "fields": "address",
+        "modes": "i" * n,
+        "owner": "measured",
+        "claimed_at": at - timedelta(seconds=1),
+        "ended_at": at,
+        "outcome": "accepted",
+        "status": 202,
+    }
 
 
 def _numbers(session: Session) -> str:
