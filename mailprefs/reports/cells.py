@@ -196,13 +196,14 @@ def _steady(new: Seen, before: Totals, rule: Rule) -> Seen:
 def _reported(exact: Seen, seen: Seen, confirmed: Shown, rule: Rule) -> Shown:
     """Say how the reported number may be told beside the confirmed one.
 
-    What lies between the two are people as well: fewer than the fewest of them would be told by a
-    subtraction.
+    Where the people behind Apple's proxy are told apart, some of them lie between the two: if those
+    are too few, a subtraction would tell how many of them surely opened.
     """
     shown = cell(exact.loaded, exact.delivered, rule).shown
     if confirmed is Shown.WITHHELD:
         return Shown.WITHHELD
     between = seen.loaded - seen.opened
-    if shown is Shown.EXACT and confirmed is Shown.EXACT and between < rule.fewest:
+    is_close = seen.apple > 0 and between < rule.fewest
+    if shown is Shown.EXACT and confirmed is Shown.EXACT and is_close:
         return Shown.UNDER
     return shown
