@@ -236,13 +236,16 @@ def show_pages(installation: Installation) -> None:
         one for one in mailbox(installation) if one["message_class"] == "promotional"
     )
     unsubscribe = promotional["headers"]["List-Unsubscribe"].split(">")[0].strip("<")
+    # Numbers about opens come after a day, or when somebody asks; here nobody waits that long.
+    for number in ("1", "2"):
+        installation.call("report", number)
     out.print()
     out.rule("[bold]Pages to look at[/bold]")
     for name, address in (
         ("Sign in as Marta (once)", installation.call("staff", "link", MARTA)),
         ("Sign in as Ilse (once)", installation.call("staff", "link", ILSE)),
         ("Campaigns", f"{installation.url}/staff/campaigns"),
-        ("Report of the first", f"{installation.url}/staff/campaigns/1"),
+        ("Report of the first", f"{installation.url}/staff/reports/1"),
         ("Mailbox: what arrived", f"{installation.mailbox}/mailbox"),
         ("A reader’s unsubscribe page", unsubscribe),
         ("The privacy policy", f"{installation.url}/policy"),

@@ -57,6 +57,7 @@ def _take(browser: Browser, installation: Installation) -> None:
     for shot in (
         Shot("campaigns", f"{installation.url}/staff/campaigns"),
         Shot("campaign", f"{installation.url}/staff/campaigns/1", height=1400),
+        Shot("report", f"{installation.url}/staff/reports/1", height=1700),
         Shot("mailbox", f"{installation.mailbox}/mailbox"),
         Shot("newsletter", f"{installation.mailbox}/mailbox/{message['id']}/html", 720, 1200),
         Shot("unsubscribe", unsubscribe, 430, 860),

@@ -95,7 +95,7 @@ def test_it_serves_counts_and_ends_when_told(
 ) -> None:
     with db.transaction() as session:
         # The server's clock is the real one, and opens count for 90 days.
-        session.query(Campaign).update({"first_hand_over_at": datetime.now(UTC)})
+        session.query(Campaign).update({"first_hand_over_at": datetime.now(UTC), "closed_at": None})
     assert service.ask(parts.links.open_path(reader.delivery_id))[1].startswith(b"GIF89a")
     path = parts.links.unsubscribe_path(reader.id, reader.topic_id, reader.delivery_id)
     assert service.ask(path, b"List-Unsubscribe=One-Click")[0] == 200
