@@ -58,9 +58,9 @@ def opens_group() -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @console.type_json
 def apple_list(file: Path, *, as_json: bool) -> None:
-    """Load Apple's list of relay addresses, after a check of every line.
+    """Load Apple's list of relay addresses.
 
-    Apple publishes it at https://mask-api.icloud.com/egress-ip-ranges.csv. Load it anew each month:
+    Every line is checked first. Apple publishes it at https://mask-api.icloud.com/egress-ip-ranges.csv. Load it anew each month:
     after 30 days it isn't believed any more. Running processes take it within half a minute.
     """
     console.require_installation()
@@ -86,9 +86,10 @@ def apple_list(file: Path, *, as_json: bool) -> None:
 )
 @console.type_json
 def explain(user_agent: str, ip: str | None, after: float | None, *, as_json: bool) -> None:
-    """Show rule by rule why a fetch under USER_AGENT is judged as it is.
+    """Show why a user agent is judged as it is.
 
-    Nothing is recorded, and the address is forgotten when the command ends.
+    Rule by rule, in their order, as for a fetch under USER_AGENT. Nothing is recorded, and
+    the address is forgotten when the command ends.
     """
     asked = steps(user_agent)
     lines = [_of_step(one, is_last=one is asked[-1]) for one in asked]
