@@ -60,8 +60,9 @@ def opens_group() -> None:
 def apple_list(file: Path, *, as_json: bool) -> None:
     """Load Apple's list of relay addresses.
 
-    Every line is checked first. Apple publishes it at https://mask-api.icloud.com/egress-ip-ranges.csv. Load it anew each month:
-    after 30 days it isn't believed any more. Running processes take it within half a minute.
+    Apple publishes it at https://mask-api.icloud.com/egress-ip-ranges.csv. Every line is checked
+    first. Load it anew each month: after 30 days it isn't believed any more. Running processes take
+    it within half a minute.
     """
     console.require_installation()
     made = relays.load(file, load().data_dir, now=console.now())
