@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "pytester",
+    "tests.plugins.compiled",
     "tests.plugins.completeness",
     "tests.plugins.databases",
     "tests.plugins.network",
