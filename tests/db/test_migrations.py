@@ -1,6 +1,7 @@
 """The migrations: one line, numbered, and on an empty database the same as the schema."""
 
 import re
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ VERSIONS = migrations_dir() / "versions"
 
 
 @pytest.fixture
-def empty_url(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[str]:
+def empty_url(database_url: str, tmp_path: Path) -> Iterator[str]:
     """Give the URL of a database without any table, of the kind that ``database_url`` is."""
     if database_url.startswith("sqlite"):
         yield f"sqlite:///{tmp_path / 'empty.db'}"
