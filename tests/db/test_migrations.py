@@ -30,7 +30,8 @@ def empty_url(database_url: str, tmp_path: Path) -> Iterator[str]:
     if database_url.startswith("sqlite"):
         yield f"sqlite:///{tmp_path / 'empty.db'}"
         return
-    name = f"empty_{re.sub('[^a-z0-9]', '_', request.node.name.lower())}"[:60]
+    # Tests of one name run at the same time, with other parameters.
+    name = f"empty_{secrets.token_hex(8)}"
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
         yield re.sub(r"/test_[^/?]*\?", f"/{name}?", database_url)
