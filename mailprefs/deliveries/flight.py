@@ -1,15 +1,24 @@
-"""Who is in a request that may be on its way at this moment."""
+"""Who is in a request that may be about to begin."""
+
+from datetime import timedelta
+from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from mailprefs.db.dialects import database_time
 from mailprefs.policy import MessageClass
 from mailprefs.schema.campaigns import Campaign
-from mailprefs.schema.deliveries import Batch, BatchState, Delivery
+from mailprefs.schema.deliveries import Batch, BatchState, Delivery, HandOver
+
+MAY_BEGIN_FOR: Final = timedelta(seconds=10)
+"""How old a claim can be whose request hasn't begun: itself, and ``START_WITHIN`` after it.
+
+An older one is a call that takes long, or that of a worker who is gone."""
 
 
 def holds(session: Session, recipient_id: int) -> bool:
-    """Tell whether somebody is in a promotional batch that is claimed and not answered yet.
+    """Tell whether somebody is in a promotional batch that was claimed just now, unanswered yet.
 
     Ends of the claim are seen when they are recorded: the vendor's answer, or that the request has
     not begun. Read after the person's choice was committed, it can't become true again.
@@ -17,9 +26,11 @@ def holds(session: Session, recipient_id: int) -> bool:
     carried = (
         select(Delivery.id)
         .join(Batch, Batch.campaign_id == Delivery.campaign_id)
+        .join(HandOver, HandOver.id == Batch.hand_over_id)
         .join(Campaign, Campaign.id == Batch.campaign_id)
         .where(
             Batch.state == BatchState.SENDING,
+            HandOver.claimed_at > database_time(session) - MAY_BEGIN_FOR,
             Delivery.recipient_id == recipient_id,
             Delivery.id.between(Batch.first_id, Batch.last_id),
             Delivery.own_state.is_(None),

@@ -1,16 +1,19 @@
 """The answer to leaving: no request that holds the person can begin after it."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from mailprefs.db.database import Database
+from mailprefs.db.dialects import database_time
 from mailprefs.deliveries.claim import START_WITHIN, Claim
 from mailprefs.errors import StoreUnavailable
 from mailprefs.jobs import in_flight
 from mailprefs.jobs.in_flight import wait_for_requests
 from mailprefs.policy import MessageClass
-from mailprefs.schema.deliveries import Delivery
+from mailprefs.schema.deliveries import Delivery, HandOver
 from tests.fakes import Sleeper
 from tests.sending import answer, make_frozen, take_one
 
@@ -67,6 +70,16 @@ def test_leaving_is_answered_when_a_request_would_begin_too_late(
     make_frozen(db, 7)
     wait_for_requests(db, held(db, take_one(db)))
     assert START_WITHIN < clock.slept < START_WITHIN + 0.5
+
+
+def test_leaving_waits_for_no_call_that_takes_long(db: Database, clock: Sleeper) -> None:
+    make_frozen(db, 7)
+    claimed = take_one(db)
+    with db.transaction() as session:
+        long_ago = database_time(session) - timedelta(seconds=11)
+        session.execute(update(HandOver).values(claimed_at=long_ago))
+    wait_for_requests(db, held(db, claimed))
+    assert clock.slept == 0
 
 
 def test_leaving_waits_for_no_notice(db: Database, clock: Sleeper) -> None:

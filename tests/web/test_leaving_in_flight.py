@@ -6,10 +6,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 
 from mailprefs.db.database import Database
+from mailprefs.db.dialects import database_time
 from mailprefs.deliveries.claim import START_WITHIN
 from mailprefs.jobs import in_flight
 from mailprefs.policy import Role
-from mailprefs.schema.deliveries import Batch, BatchState
+from mailprefs.schema.deliveries import Batch, BatchState, HandOver
 from mailprefs.web.parts import Parts
 from tests.fakes import Sleeper
 from tests.web.conftest import Reader, subscribed
@@ -28,6 +29,7 @@ def in_a_claim(db: Database, reader: Reader) -> None:
     """Let the reader's message be claimed, and its request not be made yet."""
     with db.transaction() as session:
         session.execute(update(Batch).values(state=BatchState.SENDING))
+        session.execute(update(HandOver).values(claimed_at=database_time(session)))
 
 
 @pytest.mark.usefixtures("in_a_claim")
