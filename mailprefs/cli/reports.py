@@ -21,7 +21,8 @@ def report(campaign_id: int, *, as_json: bool) -> None:
     """Print what became of a campaign, and what can honestly be said of its opens.
 
     Numbers about opens are released once a day. The first ones are released a day after the first
-    message, or as soon as they are asked for here.
+    message, or as soon as they are asked for here: asking early uses the day up, so that the next
+    ones come a day later at the earliest.
     """
     parts = console.opened()
     rule = Rule(people=parts.settings.least_people)

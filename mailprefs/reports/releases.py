@@ -96,20 +96,35 @@ def refresh(
 ) -> bool:
     """Make a campaign's numbers anew if that is due and tells of nobody; tell whether it was done.
 
-    The first ones come a day after the first mail, or earlier if somebody *asked* for them and
-    there is something to tell.
+    The first ones come a day after the first mail, or earlier if somebody *asked* for them. Asking
+    is a look like any other, however little it finds, so that nobody can ask until one person more
+    has opened.
     """
     before = stored(session, campaign.id)
     if not is_due(campaign, before, now=now, asked=asked):
         return False
-    known = before.numbers if before else None
-    made = make(counted.sums(session, campaign.id), campaign, known, now=now, rule=rule)
-    if before is None and (made is None or (asked and not _says_something(made))):
+    after = look(counted.sums(session, campaign.id), campaign, before, now=now, rule=rule)
+    if after is None:
         return False
+    is_new = after.released_at == now
     values: dict[str, Any] = {"looked_at": now}
+    if before is None or is_new:
+        numbers = after.numbers.as_json() if after.numbers else None
+        values |= {"released_at": after.released_at, "people": after.people, "numbers": numbers}
+    return _keep(session, campaign.id, before, values) and is_new
+
+
+def look(
+    found: Sums, campaign: Campaign, before: Stored | None, *, now: datetime, rule: Rule
+) -> Stored | None:
+    """Give what is to be stored after a look; None if so few had the mail that none is counted."""
+    known = before.numbers if before else None
+    made = make(found, campaign, known, now=now, rule=rule)
     if made is not None:
-        values |= {"released_at": now, "people": rule.people, "numbers": made.as_json()}
-    return _keep(session, campaign.id, before, values) and made is not None
+        return Stored(now, now, None, rule.people, made)
+    if before is not None:
+        return before._replace(looked_at=now)
+    return Stored(None, now, None, rule.people, None) if found.delivered >= rule.people else None
 
 
 def freeze(session: Session, campaign: Campaign, *, now: datetime, rule: Rule) -> None:
@@ -224,12 +239,6 @@ def _keep(
         .execution_options(synchronize_session=False)
     )
     return bool(dialects.changed(session, again))
-
-
-def _says_something(made: Released) -> bool:
-    return made.loads is not None or (
-        made.totals is not None and made.totals.confirmed is Shown.EXACT
-    )
 
 
 def _totals(document: dict[str, Any]) -> Totals:

@@ -76,15 +76,9 @@ def told(*moments: Moment, rule: Rule = RULE, rounded: bool = False, closing: bo
     for number, moment in enumerate(moments):
         is_last = closing and number == len(moments) - 1
         if is_last or releases.is_due(CAMPAIGN, before, now=moment.at, asked=True):
-            numbers = before.numbers if before and not is_last else None
-            found_now = Sums(
-                moment.bits, sum(moment.bits.values()), moment.hours, {}, {}, 0, frozenset()
-            )
-            made = releases.make(found_now, CAMPAIGN, numbers, now=moment.at, rule=rule)
-            if made is not None:
-                before = Stored(moment.at, moment.at, None, rule.people, made)
-            elif before is not None:
-                before = before._replace(looked_at=moment.at)
+            known = None if is_last else before
+            after = releases.look(moment.sums, CAMPAIGN, known, now=moment.at, rule=rule)
+            before = after or before
         opens = opens_of(before, CAMPAIGN, rounded=rounded)
         answers.append(opens.as_json() | {"definitions": None} if opens else None)
     return json.dumps(answers)

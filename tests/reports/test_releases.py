@@ -11,6 +11,7 @@ from mailprefs.reports import closing, releases
 from mailprefs.reports.campaigns import find
 from mailprefs.reports.cells import USUAL, Rule
 from mailprefs.schema.campaigns import Campaign
+from mailprefs.schema.events import MailboxTotal
 from mailprefs.schema.opens import Loads, OpenRollup
 from mailprefs.schema.reports import Release
 from tests.reports.counting import (
@@ -56,14 +57,35 @@ def test_the_first_numbers_come_after_a_day_or_when_asked_for(db: Database) -> N
     assert confirmed(db, number) == confirmed(db, other) == 300
 
 
-def test_asking_too_early_uses_up_no_release(db: Database) -> None:
+def test_asking_early_uses_the_day_up_so_that_nobody_waits_for_one_open(db: Database) -> None:
     with db.transaction() as session:
         number = campaign(session)
-        measured(session, number, {SILENT: 999, OPENED: 1})
-    assert not released(db, number, now=BEGUN + timedelta(minutes=1), asked=True)
+        measured(session, number, {SILENT: 998, OPENED: 2})
+    asked_at = BEGUN + timedelta(minutes=1)
+    assert released(db, number, now=asked_at, asked=True)
+    before = told(db, number).as_json()
+    later(db, number, opened=3)
+    assert not released(db, number, now=BEGUN + timedelta(minutes=2), asked=True)
+    assert told(db, number).as_json() == before
     later(db, number, opened=40)
-    assert released(db, number, now=BEGUN + timedelta(minutes=2), asked=True)
+    assert not released(db, number, now=BEGUN + DAY, asked=True)
+    assert released(db, number, now=asked_at + DAY)
     assert confirmed(db, number) == 40
+
+
+def test_a_look_that_finds_nothing_to_tell_uses_the_day_up_too(db: Database) -> None:
+    with db.transaction() as session:
+        number = campaign(session)
+        session.add(MailboxTotal(campaign_id=number, event="delivered", n=40))
+        session.add(Loads(campaign_id=number, day=BEGUN.date(), kind=1, n=19))
+    asked_at = BEGUN + timedelta(minutes=1)
+    assert not released(db, number, now=asked_at, asked=True)
+    with db.transaction() as session:
+        session.get_one(Loads, (number, BEGUN.date(), 1)).n = 20
+    assert not released(db, number, now=BEGUN + timedelta(minutes=2), asked=True)
+    assert released(db, number, now=asked_at + DAY)
+    opens = told(db, number).opens
+    assert opens and opens.loads == 20
 
 
 def test_numbers_are_made_anew_once_a_day_and_for_twenty_changes(db: Database) -> None:

@@ -92,8 +92,8 @@ def release(campaign_id: int) -> Response:
         )
     else:
         flash(
-            f"There is nothing to tell yet: numbers need at least {rule.people} measured people, "
-            f"{cells.FEWEST} who opened and {cells.FEWEST} who didn’t.",
+            f"No new numbers are released: they need at least {rule.people} measured people, and "
+            "they are looked at once a day.",
             "warn",
         )
     return redirect(url_for("staff.reports.show", campaign_id=campaign_id), code=303)

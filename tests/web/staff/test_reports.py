@@ -75,7 +75,9 @@ def test_the_first_numbers_can_be_asked_for_by_who_works_on_campaigns(
     assert "Release them now" not in browser.get(path).text
     assert browser.post(f"{path}/release").status_code == 403
     browser.sign_in_as(Role.DRAFT)
-    assert "Release them now" in browser.get(path).text
+    offered = browser.get(path).text
+    assert "Release them now" in offered
+    assert "Asking early uses the day up" in offered
     said = text(browser.follow(browser.post(f"{path}/release")))
     assert "The first numbers are released" in said
     assert "40.0 %" in said
