@@ -6,7 +6,7 @@ one rule; so page, command line, API, files and charts can't but say the same.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -17,7 +17,7 @@ from mailprefs.policy import MessageClass
 from mailprefs.reports import cells, releases, statistic
 from mailprefs.reports.breakdowns import Breakdown, breakdowns
 from mailprefs.reports.cells import Cell, Rule, Shown
-from mailprefs.reports.releases import Stored
+from mailprefs.reports.releases import Released, Stored
 from mailprefs.reports.statistic import Doubt, Estimate, Seen
 from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.events import MailboxTotal
@@ -185,7 +185,7 @@ def report(session: Session, campaign_id: int, *, now: datetime, rounded: bool =
     if campaign.message_class.may_be_measured:
         release = releases.stored(session, campaign_id)
         opens = opens_of(release, campaign, rounded=rounded) or _nothing(
-            release, campaign, _measurable(session, campaign_id)
+            release, campaign, _had(session, campaign_id), rounded=rounded
         )
     return Report(
         campaign_id=campaign.id,
@@ -225,7 +225,7 @@ def opens_of(release: Stored | None, campaign: Campaign, *, rounded: bool) -> Op
         sentences=tuple(doubt.sentence for doubt in why_not),
         inputs=_inputs(shown) if split else None,
         seen=shown if split else None,
-        loads=cells.fives(numbers.loads) if rounded and numbers.loads else numbers.loads,
+        loads=_loads(numbers, rounded=rounded),
         tables=breakdowns(numbers, shown.delivered, rounded=rounded),
     )
 
@@ -260,15 +260,24 @@ def _told(kind: Shown, n: int, shown: Seen, confirmed: Shown) -> Cell:
     return Cell(kind, None, of, min((base + cells.FEWEST) / of, 1.0))
 
 
-def _nothing(release: Stored | None, campaign: Campaign, measurable: tuple[int, int]) -> Opens:
+class _Had(NamedTuple):
+    """Messages that may be measured, those of them that were delivered, and all delivered ones."""
+
+    measurable: int
+    measured: int
+    delivered: int
+
+
+def _nothing(release: Stored | None, campaign: Campaign, had: _Had, *, rounded: bool) -> Opens:
     """Say why nothing is told of people's opens; their loads may be."""
-    at_all, delivered = measurable
     people = release.people if release else cells.LEAST_PEOPLE
     is_final = bool(release and release.frozen_at)
     code, sentence = _NOTHING_YET, _WAIT
-    if campaign.first_hand_over_at is not None and not at_all:
+    begun = campaign.first_hand_over_at is not None
+    # Of few people it would tell that each of them refused, or was never asked.
+    if begun and not had.measurable and had.delivered >= people:
         code, sentence = Doubt.NOT_MEASURED.value, Doubt.NOT_MEASURED.sentence
-    elif delivered < people or is_final:
+    elif had.measured < people or is_final:
         code, sentence = _TOO_FEW, _FEW.format(people=people)
     return Opens(
         released_at=release.released_at if release else None,
@@ -277,18 +286,24 @@ def _nothing(release: Stored | None, campaign: Campaign, measurable: tuple[int, 
         measured=0 if code == Doubt.NOT_MEASURED.value else None,
         doubts=(code,),
         sentences=(sentence,),
-        loads=release.numbers.loads if release and release.numbers else None,
+        loads=_loads(release.numbers, rounded=rounded) if release and release.numbers else None,
     )
 
 
-def _measurable(session: Session, campaign_id: int) -> tuple[int, int]:
-    """Count the messages that may be measured, and those of them that were delivered."""
+def _loads(numbers: Released, *, rounded: bool) -> int | None:
+    return cells.fives(numbers.loads) if rounded and numbers.loads else numbers.loads
+
+
+def _had(session: Session, campaign_id: int) -> _Had:
+    """Count who had a campaign's mail."""
     rows = session.execute(
         select(MeasuredTotal.bits, func.sum(MeasuredTotal.n))
         .where(MeasuredTotal.campaign_id == campaign_id)
         .group_by(MeasuredTotal.bits)
     ).all()
-    return sum(n for _, n in rows), sum(n for bits, n in rows if bits & DELIVERED)
+    measured = sum(n for bits, n in rows if bits & DELIVERED)
+    delivered = _mailbox(session, campaign_id)["delivered"]
+    return _Had(sum(n for _, n in rows), measured, delivered)
 
 
 def _inputs(shown: Seen) -> dict[str, int]:

@@ -30,7 +30,8 @@ class Released(NamedTuple):
 
     *bits* are what the next release is compared with; they are told to nobody. *totals* is None
     where too few people may be measured; *loads* where too few were counted without being told
-    apart. *by* holds the breakdowns that may be told: day, country and client; *hours* by day.
+    apart, or too few people made them. *by* holds the breakdowns that may be told: day, country and
+    client; *hours* by day.
     """
 
     bits: dict[int, int]
@@ -164,7 +165,7 @@ def make(
     """Give the numbers to release to people who know those *before*; None to leave them so."""
     known = before or NOTHING
     totals = _next_totals(found, known, rule)
-    loads = _next_loads(found.loads, known.loads, rule)
+    loads = _next_loads(found, known.loads, rule)
     if totals is None and loads == known.loads:
         return None
     by, hours = known.by, known.hours
@@ -201,8 +202,11 @@ def _is_told_anew(totals: Totals, known: Released) -> bool:
     return totals.seen.opened != before.seen.opened
 
 
-def _next_loads(now: int, known: int | None, rule: Rule) -> int | None:
-    return now if now - (known or 0) >= rule.people else known
+def _next_loads(found: Sums, known: int | None, rule: Rule) -> int | None:
+    """Give the loads to tell now; many loads of a few people would tell of these few."""
+    if found.delivered - found.seen.delivered < rule.people:
+        return known
+    return found.loads if found.loads - (known or 0) >= rule.people else known
 
 
 def _breakdowns(

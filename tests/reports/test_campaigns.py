@@ -10,7 +10,7 @@ from mailprefs.policy import MessageClass
 from mailprefs.reports.campaigns import report
 from mailprefs.reports.cells import Shown
 from mailprefs.schema.events import MailboxTotal
-from mailprefs.schema.opens import Open
+from mailprefs.schema.opens import Loads, Open
 from mailprefs.useragents import OpenKind
 from tests.factories import stored
 from tests.reports.counting import (
@@ -68,6 +68,7 @@ def test_a_report_adds_up_the_bits_of_delivered_messages_only(db: Database) -> N
 def test_a_campaign_that_nobody_may_be_measured_in_says_so(db: Database) -> None:
     with db.transaction() as session:
         number = campaign(session)
+        stored(session, MailboxTotal(campaign_id=number, event="delivered", n=20))
     opens = told(db, number).as_json()["opens"]
     assert opens["measured"] == 0
     assert opens["reported"]["rate"] is None
@@ -77,6 +78,16 @@ def test_a_campaign_that_nobody_may_be_measured_in_says_so(db: Database) -> None
             "sentence": "No delivered message of this campaign may be measured.",
         }
     ]
+
+
+def test_of_nineteen_people_it_is_not_told_that_none_may_be_measured(db: Database) -> None:
+    with db.transaction() as session:
+        number = campaign(session)
+        stored(session, MailboxTotal(campaign_id=number, event="delivered", n=19))
+    opens = told(db, number).as_json()["opens"]
+    assert opens["measured"] is None
+    (why,) = opens["estimated"]["not_shown_because"]
+    assert why["code"] == "fewer_than_k"
 
 
 def test_administrative_mail_has_no_opens_at_all(db: Database) -> None:
@@ -121,6 +132,17 @@ def test_analysts_get_rounded_counts_and_rates_made_of_them(db: Database) -> Non
     assert found["rounded_to"] == 5
     assert found["opens"]["confirmed"] == {"shown": "exact", "n": 300, "of": 1005, "rate": 0.299}
     assert found["opens"]["inputs"]["H"] == 300
+
+
+def test_analysts_get_loads_in_fives_also_where_nothing_else_is_told(db: Database) -> None:
+    with db.transaction() as session:
+        number = campaign(session)
+        stored(session, MailboxTotal(campaign_id=number, event="delivered", n=60))
+        session.add(Loads(campaign_id=number, day=BEGUN.date(), kind=1, n=33))
+    assert released(db, number)
+    exact, fives = told(db, number).opens, told(db, number, rounded=True).opens
+    assert exact and exact.loads == 33
+    assert fives and fives.loads == 35
 
 
 def test_rounding_never_shows_that_everybody_opened(db: Database) -> None:

@@ -16,6 +16,7 @@ from mailprefs.schema.opens import Loads, OpenRollup
 from mailprefs.schema.reports import Release
 from tests.reports.counting import (
     BEGUN,
+    NOW,
     OPENED,
     SILENT,
     campaign,
@@ -125,6 +126,7 @@ def test_asking_reads_what_is_stored_whatever_is_counted_meanwhile(db: Database)
 def test_loads_of_people_who_arent_told_apart_are_told_from_twenty_on(db: Database) -> None:
     with db.transaction() as session:
         number = campaign(session)
+        session.add(MailboxTotal(campaign_id=number, event="delivered", n=40))
         session.add(Loads(campaign_id=number, day=BEGUN.date(), kind=1, n=19))
     assert not released(db, number)
     with db.transaction() as session:
@@ -133,6 +135,25 @@ def test_loads_of_people_who_arent_told_apart_are_told_from_twenty_on(db: Databa
     opens = told(db, number).as_json()["opens"]
     assert opens["loads"] == 25
     assert opens["confirmed"]["shown"] == "withheld"
+
+
+def test_loads_of_few_people_are_never_told_however_many(db: Database) -> None:
+    with db.transaction() as session:
+        number = campaign(session)
+        session.add(MailboxTotal(campaign_id=number, event="delivered", n=119))
+        session.add(Loads(campaign_id=number, day=BEGUN.date(), kind=1, n=400))
+        measured(session, number, {SILENT: 70, OPENED: 30})
+    assert released(db, number)
+    opens = told(db, number).opens
+    assert opens and opens.confirmed.n == 30
+    # A hundred of the 119 are measured: nineteen people made these loads.
+    assert opens.loads is None
+    with db.transaction() as session:
+        session.get_one(MailboxTotal, (number, "delivered")).n = 120
+        measured(session, number, {SILENT: 40, OPENED: 60})
+    assert released(db, number, now=NOW + DAY)
+    after = told(db, number).opens
+    assert after and after.loads == 400
 
 
 # --- closing ------------------------------------------------------------------------------------
