@@ -48,8 +48,9 @@ class CountryFile(NamedTuple):
         """
         try:
             found = self.reader.get(address)
-        except ValueError:
-            # No address, or an IPv6 one in a file of IPv4.
+        except (ValueError, RuntimeError):
+            # No address, or an IPv6 one in a file of IPv4; or the file is damaged just there, which
+            # opening it doesn't show (its reader's error is a RuntimeError).
             return None
         if not isinstance(found, dict):
             return None

@@ -70,6 +70,15 @@ def test_without_a_readable_file_every_country_is_unknown(
     assert countries(path).of("203.0.113.77") is None
 
 
+def test_where_a_file_is_damaged_inside_the_country_is_unknown(tmp_path: Path) -> None:
+    """It opens like any other: only looking up an address shows it."""
+    path = written(tmp_path / "c.mmdb")
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"\x42DE", b"\x5fDE").replace(b"iso_code", b"\xff" * 8))
+    opened(path)
+    assert countries(path).of("203.0.113.77") is None
+
+
 def test_without_its_reader_every_country_is_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
