@@ -86,7 +86,7 @@ def load(source: Path, data_dir: Path, *, now: datetime) -> RelayList:
     try:
         with source.open(encoding="utf-8-sig", newline="") as file:
             networks = list(_networks(file, source.name))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadFile(f"{source} can't be read as text; download it again: {SOURCE}") from error
     if not networks:
         raise BadFile(f"{source} holds no networks; download it again: {SOURCE}")

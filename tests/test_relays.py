@@ -72,6 +72,7 @@ def test_without_a_fresh_list_nobody_can_say(tmp_path: Path) -> None:
         ("172.224.226.0/31,GB\n10.0.0.0/24\n", "Line 2 of .* can't be Apple's"),
         ("0.0.0.0/0", "can't be Apple's"),
         ("2a02::/16", "can't be Apple's"),
+        (f'172.224.226.0/31,"{"x" * 200_000}"', "can't be read as text; download it again"),
     ],
 )
 def test_a_list_with_one_wrong_line_changes_nothing(tmp_path: Path, text: str, match: str) -> None:
