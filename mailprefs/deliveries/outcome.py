@@ -42,13 +42,13 @@ from sqlalchemy.orm import Session
 from mailprefs import audit
 from mailprefs.db import dialects
 from mailprefs.db.kept import Kept
-from mailprefs.deliveries import breaker, calls, hold, limits, measure, pace, pick, proof, settle
+from mailprefs.deliveries import breaker, calls, hold, limits, measure, pace, pick, proof
 from mailprefs.deliveries.claim import Claim
 from mailprefs.deliveries.pick import Picked
 from mailprefs.policy import Failure
 from mailprefs.schema.base import UtcDateTime
 from mailprefs.schema.campaigns import Campaign, CampaignState
-from mailprefs.schema.deliveries import Batch, BatchState, Decision, HandOver
+from mailprefs.schema.deliveries import LOST, Batch, BatchState, Decision, HandOver
 from mailprefs.vendor.message import Outcome, Verdict
 
 GIVEN_BACK: Final = "given_back"
@@ -94,7 +94,7 @@ def _ended(at: ColumnElement[datetime]) -> Kept:
     outcome, word = _HAND_OVERS.c.outcome, bindparam("word", type_=String)
     accepted, unclear = Verdict.ACCEPTED.value, Verdict.UNCLEAR.value
     proved = and_(outcome == accepted, _HAND_OVERS.c.status.is_(None))
-    says_more = or_(word != unclear, _HAND_OVERS.c.reason == settle.LOST)
+    says_more = or_(word != unclear, _HAND_OVERS.c.reason == LOST)
     return Kept(
         update(_HAND_OVERS)
         .where(

@@ -22,10 +22,9 @@ from sqlalchemy.orm import Session
 from mailprefs.db import dialects
 from mailprefs.deliveries import proof
 from mailprefs.schema.campaigns import Campaign, CampaignState
-from mailprefs.schema.deliveries import Batch, BatchState, HandOver
+from mailprefs.schema.deliveries import LOST, Batch, BatchState, HandOver
 from mailprefs.vendor.message import Verdict
 
-LOST: Final = "The worker that held this call was lost; it may have been accepted."
 _BATCHES: Final[Table] = Batch.metadata.tables[Batch.__tablename__]
 _CAMPAIGNS: Final[Table] = Campaign.metadata.tables[Campaign.__tablename__]
 _HAND_OVERS: Final[Table] = HandOver.metadata.tables[HandOver.__tablename__]

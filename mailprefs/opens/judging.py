@@ -6,7 +6,10 @@ A fetch counts for the first open of its kind, a machine's are told apart by tim
   is a machine that looks through mail on its way, whatever its user agent says, and through
   whatever proxy it came. So the open is a scanner's with the reason "too fast", which says of
   itself that the user agent spoke for a person;
-* while the request that hands the message over still runs, its end lies after every fetch;
+* a message that was delivered had been handed over: where the end of the request is told later
+  than that, or not at all, the five seconds begin with the delivery;
+* while neither is known, as while the request runs or after its worker was lost, they begin with
+  the request;
 * while nobody has told when the message was delivered, an open counts as what it looks like, and
   the fetch is kept at hand: ``deciding`` looks at it again.
 """
@@ -30,23 +33,37 @@ MAY_BE_TOLD: Final = timedelta(days=3)
 """How long the vendor tries to deliver: when that was, is told by then or never."""
 
 
+class Request(NamedTuple):
+    """When a request to the vendor began and ended; no end: it runs, or its worker was lost."""
+
+    begin: datetime
+    end: datetime | None
+
+    def is_too_fast(self, at: datetime, delivered_at: datetime | None) -> bool:
+        """Tell whether nobody can have read by then what it handed over."""
+        ends = [one for one in (self.end, delivered_at) if one is not None]
+        return at < min(ends, default=self.begin) + TOO_FAST
+
+
 class HandedOver(NamedTuple):
     """When one delivery's message went to the vendor.
 
-    ``end`` is when the request ended, None while it runs. Of a message that was handed over a
-    second time because nobody knew about the first, ``again`` is when the second request began, and
-    ``first_end`` when the first one had ended: whoever opens between the two has the first copy.
+    A message may have been handed over before, by a ``first`` request of which nobody knew what
+    came: whoever opens before the later one began has the first copy.
     """
 
-    end: datetime | None
-    again: datetime | None = None
-    first_end: datetime | None = None
+    request: Request
+    first: Request | None = None
 
-    def is_too_fast(self, at: datetime) -> bool:
+    def is_too_fast(self, at: datetime, delivered_at: datetime | None) -> bool:
         """Tell whether nobody can have read the message by then."""
-        if self.again is not None and self.first_end is not None and at < self.again:
-            return at < self.first_end + TOO_FAST
-        return self.end is None or at < self.end + TOO_FAST
+        if self.first is not None:
+            if at < self.request.begin:
+                return self.first.is_too_fast(at, delivered_at)
+            if delivered_at is not None and delivered_at < self.request.begin:
+                # That was the first copy: it says nothing of the second.
+                return self.request.is_too_fast(at, None)
+        return self.request.is_too_fast(at, delivered_at)
 
 
 class Known(NamedTuple):
@@ -65,13 +82,15 @@ class Known(NamedTuple):
 
     def may_be_told(self, at: datetime) -> bool:
         """Tell whether it may still become known that the message was delivered after *at*."""
-        end = self.handed_over.end if self.handed_over else None
-        return self.delivered_at is None and (end is None or at < end + MAY_BE_TOLD)
+        if self.delivered_at is not None or self.handed_over is None:
+            return self.delivered_at is None
+        request = self.handed_over.request
+        return at < (request.end or request.begin) + MAY_BE_TOLD
 
     def is_machines(self, at: datetime) -> bool:
         """Tell whether nobody can have read the message by then."""
         return (self.delivered_at is not None and at < self.delivered_at) or (
-            self.handed_over is not None and self.handed_over.is_too_fast(at)
+            self.handed_over is not None and self.handed_over.is_too_fast(at, self.delivered_at)
         )
 
 

@@ -16,9 +16,9 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
-from mailprefs.opens.judging import HandedOver, Known
+from mailprefs.opens.judging import HandedOver, Known, Request
 from mailprefs.opens.periods import Period
-from mailprefs.schema.deliveries import BatchState
+from mailprefs.schema.deliveries import LOST, BatchState
 
 # One statement, and one document of all rows. SQLite's driver lets other threads have the
 # interpreter after each row, and each time may wait for it, with the writer lock held;
@@ -56,9 +56,12 @@ _POSTGRESQL: Final = _EVERYTHING.format(
     deliveries="unnest(%s::bigint[]) AS w(value)",
 )
 
+# A lost worker's hand-over is ended by whoever notices: that says nothing of its request.
 _BATCH: Final = """
-    SELECT DISTINCT b.first_id, b.last_id, b.state, h.id, h.ended_at,
-        CASE WHEN h.after_id IS NULL THEN NULL ELSE h.claimed_at END, earlier.ended_at
+    SELECT DISTINCT b.first_id, b.last_id, b.state,
+        h.claimed_at, CASE WHEN h.reason = '{lost}' THEN NULL ELSE h.ended_at END,
+        earlier.claimed_at,
+        CASE WHEN earlier.reason = '{lost}' THEN NULL ELSE earlier.ended_at END
     FROM {ids}
     JOIN batches b ON b.id = (
         SELECT one.id FROM batches one
@@ -66,8 +69,8 @@ _BATCH: Final = """
         ORDER BY one.first_id DESC LIMIT 1)
     LEFT JOIN hand_overs h ON h.id = b.hand_over_id
     LEFT JOIN hand_overs earlier ON earlier.id = h.after_id"""
-_BATCH_SQLITE: Final = _BATCH.format(ids="json_each(?) w")
-_BATCH_POSTGRESQL: Final = _BATCH.format(ids="unnest(%s::bigint[]) AS w(value)")
+_BATCH_SQLITE: Final = _BATCH.format(ids="json_each(?) w", lost=LOST)
+_BATCH_POSTGRESQL: Final = _BATCH.format(ids="unnest(%s::bigint[]) AS w(value)", lost=LOST)
 _MOST_BATCHES: Final = 100_000
 _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -104,9 +107,10 @@ class Calls:
         found: list[_Batch] = []
         sent: list[_Batch] = []
         for row in _rows(session, _BATCH_SQLITE, _BATCH_POSTGRESQL, ids):
-            first_id, last_id, state, call, end, again, first_end = row
-            handed_over = HandedOver(_time(end), _time(again), _time(first_end)) if call else None
-            batch = (first_id, last_id, handed_over)
+            first_id, last_id, state, begin, end, first_begin, first_end = row
+            request = _request(begin, end)
+            first = _request(first_begin, first_end)
+            batch = (first_id, last_id, HandedOver(request, first) if request else None)
             found.append(batch)
             if state == BatchState.SENT and end is not None:
                 sent.append(batch)
@@ -178,6 +182,11 @@ def _covering(batches: Sequence[_Batch], firsts: Sequence[int], delivery_id: int
     """Give the batch that a delivery is in, of batches in the order of their first ids."""
     place = bisect_right(firsts, delivery_id) - 1
     return batches[place] if place >= 0 and delivery_id <= batches[place][1] else None
+
+
+def _request(begin: str | datetime | None, end: str | datetime | None) -> Request | None:
+    begun_at = _time(begin)
+    return None if begun_at is None else Request(begun_at, _time(end))
 
 
 def _time(told: str | datetime | None) -> datetime | None:

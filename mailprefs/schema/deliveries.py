@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped
@@ -157,6 +157,10 @@ class Batch(Base):
     lease_until: Mapped[datetime | None] = column(UtcDateTime)
     # The unclear hand-over that these people are claimed again after: they may get a second copy.
     after_id: Mapped[int | None] = column(BigId)
+
+
+LOST: Final = "The worker that held this call was lost; it may have been accepted."
+"""The reason of a hand-over that nobody has answered; it ended when somebody noticed."""
 
 
 class HandOver(Base):

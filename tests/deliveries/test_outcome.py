@@ -16,7 +16,7 @@ from mailprefs.deliveries.pace import Wait
 from mailprefs.errors import NotFound
 from mailprefs.policy import TrackingMode
 from mailprefs.schema.campaigns import Campaign, CampaignState
-from mailprefs.schema.deliveries import Batch, BatchState, HandOver, VendorPace
+from mailprefs.schema.deliveries import LOST, Batch, BatchState, HandOver, VendorPace
 from mailprefs.schema.opens import Measured
 from mailprefs.schema.people import Topic
 from mailprefs.vendor.message import Outcome, Verdict
@@ -232,7 +232,7 @@ def test_a_lost_worker_s_batch_becomes_unknown_when_its_lease_is_over(
     with db.reading() as session:
         kept = session.query(HandOver).one()
         assert session.get_one(Campaign, campaign_id).first_hand_over_at == kept.claimed_at
-    assert (kept.outcome, kept.reason) == ("unclear", settle.LOST)
+    assert (kept.outcome, kept.reason) == ("unclear", LOST)
 
 
 def test_an_answer_after_the_lease_was_lost_still_counts(db: Database, campaign_id: int) -> None:

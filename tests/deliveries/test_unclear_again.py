@@ -6,7 +6,7 @@ from sqlalchemy import update
 
 from mailprefs.db.database import Database
 from mailprefs.deliveries import breaker, settle
-from mailprefs.schema.deliveries import Batch, HandOver
+from mailprefs.schema.deliveries import LOST, Batch, HandOver
 from mailprefs.vendor.message import Outcome, Verdict
 from tests.sending import NOW, answer, count, make_frozen, take_one
 
@@ -39,7 +39,7 @@ def test_an_unclear_answer_after_the_worker_was_thought_lost_says_more_than_that
         session.execute(update(Batch).values(lease_until=NOW - timedelta(days=365)))
     with db.transaction() as session:
         settle.sweep(session)
-    assert known(db) == (settle.LOST, None, 0)
+    assert known(db) == (LOST, None, 0)
     for said in (FIRST, SECOND):
         answer(db, taken, said)
         assert known(db) == ("The vendor failed (503).", 503, 1)

@@ -3,13 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from mailprefs import opens
 from mailprefs.db.database import Database, Gate
 from mailprefs.opens import DELIVERED, FETCHED, HUMAN, Fetch
 from mailprefs.schema.campaigns import Campaign
-from mailprefs.schema.deliveries import Batch, Delivery, HandOver
+from mailprefs.schema.deliveries import LOST, Batch, Delivery, HandOver
 from mailprefs.schema.events import MailboxFact
 from mailprefs.schema.opens import Measured, MeasuredTotal, Open, OpenRollup, UndecidedOpen
 from mailprefs.useragents import RULESET, Client, OpenKind, Reason
@@ -60,6 +61,35 @@ def delivered(db: Database, delivery_id: int, seconds: float) -> None:
         session.merge(fact)
         session.flush()
         opens.delivered(session, [delivery_id])
+
+
+def end(db: Database, seconds: float | None, **how: str) -> None:
+    with db.transaction() as session:
+        ended_at = None if seconds is None else at(seconds)
+        session.execute(update(HandOver).values(ended_at=ended_at, **how))
+
+
+def handed_over_again(db: Database) -> None:
+    """Make a request of which nobody knew again, an hour later; the first had arrived."""
+    with db.transaction() as session:
+        first = session.query(HandOver).one()
+        again = HandOver(
+            batch_id=first.batch_id,
+            campaign_id=first.campaign_id,
+            message_class=first.message_class,
+            vendor="test",
+            n=1,
+            fields="address",
+            modes="i",
+            owner="test",
+            claimed_at=at(3_600),
+            ended_at=at(3_601),
+            outcome="accepted",
+            after_id=first.id,
+        )
+        session.add(again)
+        session.flush()
+        session.query(Batch).update({"hand_over_id": again.id})
 
 
 def rows(session: Session) -> dict[OpenKind, tuple[Reason, datetime]]:
@@ -146,35 +176,66 @@ def test_what_is_known_at_once_is_judged_at_once(db: Database, sent: int) -> Non
         assert totals(session) == {DELIVERED | HUMAN | FETCHED: 1}
 
 
-def test_whatever_opens_while_the_request_still_runs_is_a_machine(db: Database, sent: int) -> None:
-    with db.transaction() as session:
-        session.query(HandOver).update({"ended_at": None})
+def test_while_the_request_runs_the_five_seconds_begin_with_it(db: Database, sent: int) -> None:
+    """Later fetches count as what they look like, and are looked at again when more is known."""
+    end(db, None)
     opened(db, sent, 3)
+    opened(db, sent, 4, PROXIED)
+    with db.reading() as session:
+        assert rows(session) == {
+            SCANNER: (Reason.TOO_FAST, at(0)),
+            PROXIED: (Reason.MAIL_CLIENT, at(0)),
+        }
+        assert session.query(UndecidedOpen).one().at == at(4)
+    delivered(db, sent, 8)
     with db.reading() as session:
         assert rows(session) == {SCANNER: (Reason.TOO_FAST, at(0))}
 
 
+@pytest.mark.parametrize("is_told_first", [True, False])
+def test_a_lost_worker_makes_no_machine_of_whoever_reads_before_that_is_noticed(
+    db: Database,
+    sent: int,
+    is_told_first: bool,  # noqa: FBT001 - a table
+) -> None:
+    """The vendor had taken and delivered the message; the lease ran out minutes later."""
+    end(db, 180, outcome="unclear", reason=LOST)
+    if is_told_first:
+        delivered(db, sent, 10)
+    opened(db, sent, 12, PROXIED)
+    opened(db, sent, 70)
+    if not is_told_first:
+        delivered(db, sent, 10)
+    with db.reading() as session:
+        assert rows(session) == {
+            SCANNER: (Reason.TOO_FAST, at(0)),
+            DIRECT: (Reason.MAIL_CLIENT, at(60)),
+        }
+        assert session.query(UndecidedOpen).count() == 0
+        assert totals(session) == {DELIVERED | HUMAN | FETCHED: 1}
+
+
+def test_a_hand_over_ends_no_later_than_the_message_was_delivered(db: Database, sent: int) -> None:
+    """What came of it was noted late, by an event of it or by a slow answer."""
+    end(db, 90)
+    delivered(db, sent, 10)
+    opened(db, sent, 14, PROXIED)
+    opened(db, sent, 15)
+    with db.reading() as session:
+        assert rows(session).keys() == {SCANNER, DIRECT}
+
+
+def test_a_first_copys_delivery_says_nothing_of_the_second_request(db: Database, sent: int) -> None:
+    handed_over_again(db)
+    delivered(db, sent, 2)
+    opened(db, sent, 3_603, PROXIED)
+    opened(db, sent, 3_607)
+    with db.reading() as session:
+        assert rows(session).keys() == {SCANNER, DIRECT}
+
+
 def test_a_first_copy_is_judged_by_its_own_request(db: Database, sent: int) -> None:
-    """A request of which nobody knew was made again an hour later; the first had arrived."""
-    with db.transaction() as session:
-        first = session.query(HandOver).one()
-        again = HandOver(
-            batch_id=first.batch_id,
-            campaign_id=first.campaign_id,
-            message_class=first.message_class,
-            vendor="test",
-            n=1,
-            fields="address",
-            modes="i",
-            owner="test",
-            claimed_at=at(3_600),
-            ended_at=at(3_601),
-            outcome="accepted",
-            after_id=first.id,
-        )
-        session.add(again)
-        session.flush()
-        session.query(Batch).update({"hand_over_id": again.id})
+    handed_over_again(db)
     opened(db, sent, 3, PROXIED)
     opened(db, sent, 1_800)
     with db.reading() as session:
