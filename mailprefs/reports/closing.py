@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
 from mailprefs.db.database import require_taking
-from mailprefs.opens import RECORDED_FOR
+from mailprefs.opens import RECORDED_FOR, turn
 from mailprefs.reports import releases
 from mailprefs.reports.cells import Rule
 from mailprefs.schema.campaigns import Campaign
@@ -37,9 +37,11 @@ def mark(session: Session, *, now: datetime, limit: int) -> list[int]:
     """Close the campaigns whose time is over, a few at a time; give their ids.
 
     The caller's transaction takes permissions (``Gate.TAKING``), so that no opens are being counted
-    for them meanwhile.
+    for them meanwhile. What the vendor's events take back of opens goes without the gate: it has
+    its turn before this or sees the mark.
     """
     require_taking(session)
+    turn.take(session)
     ids = list(
         session.scalars(
             select(Campaign.id)
@@ -71,7 +73,8 @@ def unfinished(session: Session) -> list[int]:
 
 
 def finish(session: Session, campaign_id: int, *, now: datetime, rule: Rule) -> None:
-    """Make a closed campaign's numbers final, and its sums coarse."""
+    """Make a closed campaign's numbers final, and its sums coarse; nobody counts meanwhile."""
+    turn.take(session)
     campaign = session.get_one(Campaign, campaign_id)
     releases.freeze(session, campaign, now=now, rule=rule)
     for dimension in ("hour", "country", "client"):
