@@ -1,7 +1,8 @@
 """What a fetch of a pixel is: by its user agent, and where that isn't enough, by who asks.
 
 Who asks is looked at only where it decides something, while the request runs. No address and
-nothing made of one is kept, but for keyed numbers in memory, for ten seconds.
+nothing made of one is kept, but for keyed numbers in memory: they count for ten seconds, and the
+first fetch after twenty forgets them.
 """
 
 import secrets
@@ -32,8 +33,8 @@ class Bursts:
     """Tells a scanner by this: from one place, five people's pictures within ten seconds.
 
     In memory only, by a number that a random key makes of address and campaign; the key is drawn
-    anew each day, and with it everything is forgotten. When too many places are under way, the
-    older half is forgotten early.
+    anew each day. Whoever wasn't seen for twenty seconds is forgotten by the next fetch of anybody;
+    when too many places are under way, the older half is forgotten early.
     """
 
     def __init__(self) -> None:
@@ -48,6 +49,7 @@ class Bursts:
         with self._lock:
             if not self._new_key_at - _KEY_SECONDS <= at < self._new_key_at:
                 self._begin(at)
+            self._forget(at)
             mac = self._keyed.copy()
             mac.update(place + (subject >> 32).to_bytes(8, "big"))
             return self._is_full(mac.digest(), subject, at)
@@ -55,8 +57,16 @@ class Bursts:
     def _begin(self, at: float) -> None:
         self._keyed = blake2b(key=secrets.token_bytes(32), digest_size=_KEY_BYTES)
         self._new_key_at = at + _KEY_SECONDS
+        self._window = at // BURST_SECONDS
         self._recent: dict[bytes, deque[tuple[float, int]]] = {}
         self._older: dict[bytes, deque[tuple[float, int]]] = {}
+
+    def _forget(self, at: float) -> None:
+        window = at // BURST_SECONDS
+        # Threads come here a little out of order: one window back is no reason.
+        if window - self._window not in {-1.0, 0.0}:
+            self._older = self._recent if window - self._window == 1 else {}
+            self._recent, self._window = {}, window
 
     def _is_full(self, key: bytes, subject: int, at: float) -> bool:
         seen = self._recent.get(key)

@@ -182,6 +182,25 @@ def test_bursts_keep_no_address_and_take_no_memory_without_end() -> None:
     assert len(vars(bursts)["_recent"]) == 1
 
 
+@pytest.mark.parametrize("later", [[9.0, 18.5, 28.0], [20.0]])
+def test_bursts_forget_whoever_was_not_seen_for_twenty_seconds(later: list[float]) -> None:
+    bursts = Bursts()
+    for place in range(50):
+        bursts.has(bytes([place]), 7 << 32 | 1, 1000.0)
+    for seconds in later:
+        bursts.has(b"another", 7 << 32 | 1, 1000.0 + seconds)
+    held = vars(bursts)
+    assert len(held["_recent"] | held["_older"]) == 1
+
+
+def test_a_burst_is_seen_across_the_moments_of_forgetting() -> None:
+    bursts = Bursts()
+    bursts.has(b"another", 7 << 32 | 1, 1000.0)
+    times = [1008.0, 1009.0, 1010.5, 1016.0, 1017.5]
+    found = [bursts.has(b"home", 7 << 32 | n, at) for n, at in enumerate(times)]
+    assert found == [False] * 4 + [True]
+
+
 def test_a_change_of_the_rules_of_bursts_is_one_of_the_rules() -> None:
     # As in tests/test_useragents.py: raise RULESET before these are changed.
     assert (BURST_PEOPLE, BURST_SECONDS) == (5, 10.0)
