@@ -59,27 +59,50 @@ class Closing:
             stop.wait(LOOK_EVERY.total_seconds())
 
     def now(self) -> Done:
-        """Do all that is due now."""
+        """Do all that is due now; a campaign that fails is logged, and tried again the next time.
+
+        :raises StoreUnavailable: when the store can't be reached; nothing more is tried then.
+        """
         now = self.clock()
-        released = sum(self._release(number, now) for number in self._due(now))
+        released = self._each(
+            self._due(now), lambda session, number: self._release(session, number, now)
+        )
         closed = 0
         while marked := self._mark(now):
             closed += marked
         with self.db.reading() as session:
             left = closing.unfinished(session)
-        for number in left:
-            with self.db.transaction() as session:
-                closing.finish(session, number, now=now, rule=self.rule)
-        return Done(released, closed, len(left))
+        final = self._each(left, lambda session, number: self._finish(session, number, now))
+        return Done(released, closed, final)
+
+    def _each(self, numbers: list[int], do: Callable[[Session, int], bool]) -> int:
+        """Do something with each campaign, whatever becomes of the others; count what was done."""
+        done = 0
+        for number in numbers:
+            try:
+                with self.db.transaction() as session:
+                    done += do(session, number)
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - told by its class only: the text may hold anything
+                log.error(  # noqa: TRY400 - as above
+                    "The numbers of campaign %d are left for later: %s",
+                    number,
+                    type(error).__name__,
+                )
+        return done
 
     def _due(self, now: datetime) -> list[int]:
         with self.db.reading() as session:
             return _due(session, now)
 
-    def _release(self, number: int, now: datetime) -> bool:
-        with self.db.transaction() as session:
-            campaign = session.get_one(Campaign, number)
-            return releases.refresh(session, campaign, now=now, rule=self.rule)
+    def _release(self, session: Session, number: int, now: datetime) -> bool:
+        campaign = session.get_one(Campaign, number)
+        return releases.refresh(session, campaign, now=now, rule=self.rule)
+
+    def _finish(self, session: Session, number: int, now: datetime) -> bool:
+        closing.finish(session, number, now=now, rule=self.rule)
+        return True
 
     def _mark(self, now: datetime) -> int:
         with self.db.transaction(Gate.TAKING) as session:

@@ -2,9 +2,11 @@
 
 from datetime import datetime, timedelta
 
+import pytest
 from sqlalchemy import select
 
 from mailprefs.db.database import Database, Gate
+from mailprefs.errors import StoreUnavailable
 from mailprefs.jobs.closing import Closing, Done
 from mailprefs.policy import MessageClass
 from mailprefs.reports import closing, releases
@@ -194,6 +196,36 @@ def test_small_and_administrative_campaigns_close_without_numbers(db: Database) 
     assert job(db, LATE + DAY) == Done(0, 0, 0)
     (why,) = told(db, numbers[0]).as_json()["opens"]["estimated"]["not_shown_because"]
     assert why["code"] == "fewer_than_k"
+
+
+def test_a_campaign_that_fails_holds_up_no_other(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, due, over = sent(db), sent(db), sent(db)
+    with db.transaction() as session:
+        session.get_one(Campaign, broken).report_zone = "Nowhere/At_All"
+        session.get_one(Campaign, due).first_hand_over_at = LATE - DAY
+    assert job(db, LATE) == Done(2, 1 + 1, 1)
+    assert confirmed(db, due) == confirmed(db, over) == 300
+    lines = [one.getMessage() for one in caplog.records if one.name == "mailprefs.closing"]
+    line = f"The numbers of campaign {broken} are left for later: ZoneInfoNotFoundError"
+    # Once when its numbers were due, and once when they should have become final.
+    assert lines == [line, line]
+    with db.transaction() as session:
+        session.get_one(Campaign, broken).report_zone = "Europe/Berlin"
+    assert job(db, LATE + timedelta(minutes=5)) == Done(0, 0, 1)
+    assert confirmed(db, broken) == 300
+
+
+def test_a_store_that_is_away_ends_the_look(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent(db)
+
+    def away(*_: object, **__: object) -> bool:
+        raise StoreUnavailable
+
+    monkeypatch.setattr(releases, "refresh", away)
+    with pytest.raises(StoreUnavailable):
+        job(db, BEGUN + DAY)
 
 
 def test_closing_that_was_broken_off_goes_on(db: Database) -> None:
