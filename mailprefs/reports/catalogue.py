@@ -5,7 +5,7 @@ a campaign whose numbers may not be told is in no sum, and how many those are st
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import combinations, groupby
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -26,7 +26,9 @@ from mailprefs.schema.reports import Release
 MOST_COMPARED: Final = 6
 """Campaigns side by side: more pairs than that nobody reads, and chance would find a winner."""
 NEWEST: Final = 500
-"""Campaigns of a topic that are looked at: the newest ones."""
+"""Campaigns, of all topics together, that months are made of: the newest ones."""
+_AHEAD: Final = timedelta(hours=14)
+"""How far ahead of UTC the clocks of any zone are, at most."""
 
 
 class Month(NamedTuple):
@@ -118,7 +120,8 @@ def listed(session: Session, *, rounded: bool, limit: int = 100) -> list[Listed]
 def months(session: Session, *, rounded: bool) -> list[Month]:
     """Give every topic's months, newest first; *rounded* adds up counts in fives.
 
-    A campaign is of the month in which its first message went out, in its own zone.
+    A campaign is of the month in which its first message went out, in its own zone. Only the newest
+    campaigns are read (``NEWEST``); a month that may have more of them than were read isn't told.
     """
     rows = session.execute(
         select(Campaign, Topic)
@@ -130,11 +133,13 @@ def months(session: Session, *, rounded: bool) -> list[Month]:
             Campaign.first_hand_over_at.is_not(None),
         )
         .order_by(Campaign.first_hand_over_at.desc())
-        .limit(NEWEST)
+        .limit(NEWEST + 1)
     ).all()
+    cut = _cut(rows[-1].Campaign) if len(rows) > NEWEST else ""
     marked = [
         (topic.slug, topic.name, _month(campaign), _counts(session, campaign, rounded=rounded))
         for campaign, topic in rows
+        if _month(campaign) > cut
     ]
     found = []
     # By topic's name, its newest month first; sorting twice keeps the first order within it.
@@ -193,6 +198,12 @@ def _counts(session: Session, campaign: Campaign, *, rounded: bool) -> tuple[int
     # Where the reported number is told as hardly more than the confirmed one, it counts as that.
     reported = seen.loaded if totals.reported is Shown.EXACT else seen.opened
     return seen.delivered, reported, seen.opened
+
+
+def _cut(oldest: Campaign) -> str:
+    """Give the latest month that a campaign older than this may be of, in whatever zone."""
+    begun = oldest.first_hand_over_at
+    return "" if begun is None else (begun + _AHEAD).strftime("%Y-%m")
 
 
 def _month(campaign: Campaign) -> str:
