@@ -30,15 +30,6 @@ class Gathered(NamedTuple):
     loads: list[Fetch]
 
     @property
-    def by_apple(self) -> list[int]:
-        """List the deliveries that Apple's proxy loaded."""
-        return [
-            one
-            for one, fetches in self.by_delivery.items()
-            if any(fetch.reason.means_apple for fetch in fetches)
-        ]
-
-    @property
     def campaigns(self) -> set[int]:
         """Give the ids of all campaigns that it is about."""
         return {one >> 32 for one in self.by_delivery} | {one.campaign_id for one in self.loads}

@@ -70,13 +70,14 @@ class Known(NamedTuple):
     """What is known of a delivery that may be measured.
 
     ``kinds`` has the bit ``1 << kind`` for each kind of which there is an open. Without
-    ``handed_over`` nothing is known of its way to the vendor. ``person`` is told where it matters:
-    who it is, and the day on which Apple's proxy was last seen to load their mail.
+    ``handed_over`` nothing is known of its way to the vendor. ``apple_seen_on`` is the day on which
+    Apple's proxy was last seen to load the recipient's mail.
     """
 
     bits: int
     kinds: int
-    person: tuple[int, date | None] | None
+    recipient_id: int
+    apple_seen_on: date | None
     delivered_at: datetime | None
     handed_over: HandedOver | None
 
@@ -257,9 +258,6 @@ def _judged(fetch: Fetch, what: Known, effect: Effect) -> Fetch:
 
 def _seen(effect: Effect, what: Known, day: date) -> None:
     """Note that Apple's proxy loaded a person's mail on *day*, unless that is known."""
-    if what.person is None:
-        return
-    recipient_id, known = what.person
-    last = effect.apple.get(recipient_id, known)
+    last = effect.apple.get(what.recipient_id, what.apple_seen_on)
     if last is None or last < day:
-        effect.apple[recipient_id] = day
+        effect.apple[what.recipient_id] = day

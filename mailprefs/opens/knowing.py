@@ -1,8 +1,8 @@
 """What is known of deliveries whose pixel was fetched: one statement for all of it.
 
-A delivery that was handed over with mode individual has a row in ``measured``. A no to being
-measured and an erasure delete it in the transaction that makes them so, with the gate held: whoever
-said no by now is not in the answer, and leaves no trace.
+A delivery that was handed over with mode individual has a row in ``measured``. Whoever said no by
+now, or is erased, is not in the answer and leaves no trace: with the gate held, nobody can say so
+until what is made of the answer is committed.
 """
 
 import json
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from mailprefs.db import dialects
 from mailprefs.opens.judging import HandedOver, Known, Request
 from mailprefs.opens.periods import Period
+from mailprefs.policy import Choice
 from mailprefs.schema.deliveries import LOST, BatchState
 
 # One statement, and one document of all rows. SQLite's driver lets other threads have the
@@ -29,31 +30,33 @@ _EVERYTHING: Final = """
             FROM {campaigns} JOIN campaigns c ON c.id = w.value WHERE c.closed_at IS NULL),
         (SELECT {rows}({row}(p.effective_from, p.id)) FROM policy_versions p),
         (SELECT {rows}({row}(
-            m.delivery_id, m.bits,
+            m.delivery_id, m.bits, r.id, r.apple_seen_on,
             (SELECT coalesce(sum(1 << o.kind), 0) FROM opens o
                 WHERE o.delivery_id = m.delivery_id),
             f.occurred_at))
         FROM {deliveries}
         CROSS JOIN measured m
-        LEFT JOIN silenced_deliveries s ON s.delivery_id = m.delivery_id
-        LEFT JOIN mailbox_facts f ON f.delivery_id = m.delivery_id AND f.event = 'delivered'
-        WHERE m.delivery_id = w.value AND s.delivery_id IS NULL),
-        (SELECT {rows}({row}(d.id, r.id, r.apple_seen_on))
-        FROM {deliveries}
         CROSS JOIN deliveries d
         CROSS JOIN recipients r
-        WHERE d.id = w.value AND r.id = d.recipient_id)"""
+        LEFT JOIN silenced_deliveries s ON s.delivery_id = m.delivery_id
+        LEFT JOIN mailbox_facts f ON f.delivery_id = m.delivery_id AND f.event = 'delivered'
+        WHERE m.delivery_id = w.value AND s.delivery_id IS NULL
+            AND d.id = m.delivery_id AND r.id = d.recipient_id
+            AND r.open_tracking NOT IN ({noes}))"""
+_NOES: Final = ", ".join(f"'{choice.value}'" for choice in Choice if choice.is_no)
 _SQLITE: Final = _EVERYTHING.format(
     rows="json_group_array",
     row="json_array",
     campaigns="json_each(?) w",
     deliveries="json_each(?) w",
+    noes=_NOES,
 )
 _POSTGRESQL: Final = _EVERYTHING.format(
     rows="json_agg",
     row="json_build_array",
     campaigns="unnest(%s::integer[]) AS w(value)",
     deliveries="unnest(%s::bigint[]) AS w(value)",
+    noes=_NOES,
 )
 
 # A lost worker's hand-over is ended by whoever notices: that says nothing of its request.
@@ -130,26 +133,13 @@ class Told(NamedTuple):
 
 
 def read(
-    session: Session,
-    campaigns: Iterable[int],
-    deliveries: Iterable[int],
-    calls: Calls,
-    *,
-    by_apple: Iterable[int] = (),
+    session: Session, campaigns: Iterable[int], deliveries: Iterable[int], calls: Calls
 ) -> Told:
-    """Give what is known of campaigns and deliveries, of those that may be measured.
-
-    *by_apple*: the deliveries of which it matters who their person is, as Apple loaded them.
-    """
-    ((running, policies, rows, people),) = _rows(
-        session, _SQLITE, _POSTGRESQL, campaigns, deliveries, by_apple
-    )
+    """Give what is known of campaigns and deliveries, of those that may be measured."""
+    ((running, policies, rows),) = _rows(session, _SQLITE, _POSTGRESQL, campaigns, deliveries)
     periods = {
         campaign_id: Period.of(zone, _time(begun))
         for campaign_id, zone, begun in _document(running)
-    }
-    persons = {
-        delivery_id: (person, _date(seen)) for delivery_id, person, seen in _document(people)
     }
     measured = [row for row in _document(rows) if row[0] >> 32 in periods]
     handed_over = calls.of(session, [row[0] for row in measured])
@@ -157,7 +147,7 @@ def read(
         periods,
         sorted((_time(begun) or _BEGINNING, one) for begun, one in _document(policies)),
         {
-            row[0]: Known(row[1], row[2], persons.get(row[0]), _time(row[3]), call)
+            row[0]: Known(row[1], row[4], row[2], _date(row[3]), _time(row[5]), call)
             for row, call in zip(measured, handed_over, strict=True)
         },
     )

@@ -37,13 +37,7 @@ def count(session: Session, gathered: Gathered, calls: Calls) -> Counted:
     trace.
     """
     turn.take(session)
-    told = read(
-        session,
-        gathered.campaigns,
-        gathered.by_delivery,
-        calls,
-        by_apple=gathered.by_apple,
-    )
+    told = read(session, gathered.campaigns, gathered.by_delivery, calls)
     effect = judge(gathered.by_delivery, told.deliveries, told.periods, told.policies)
     loads = _loads(gathered.loads, told.periods)
     writes = Writes()

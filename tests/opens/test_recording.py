@@ -193,6 +193,23 @@ def test_whoever_said_no_since_the_mail_leaves_no_trace(
         assert session.query(OpenRollup).count() == 0
 
 
+@pytest.mark.parametrize("choice", [Choice.REFUSED, Choice.WITHDRAWN, Choice.OBJECTED])
+def test_whose_choice_is_a_no_leaves_no_trace_whatever_else_is_on_file(
+    db: Database, sent: list[int], choice: Choice
+) -> None:
+    with db.transaction() as session:
+        session.query(Recipient).update({"open_tracking": choice})
+    assert record(db, fetch(sent[0])) == (0, 0)
+    assert_nothing_recorded(db)
+
+
+def test_an_erased_person_leaves_no_trace(db: Database, sent: list[int]) -> None:
+    with db.transaction() as session:
+        session.query(Recipient).delete()
+    assert record(db, fetch(sent[0])) == (0, 0)
+    assert_nothing_recorded(db)
+
+
 def test_a_silenced_delivery_leaves_no_trace_whatever_is_chosen_later(
     db: Database, sent: list[int]
 ) -> None:
