@@ -20,6 +20,7 @@ from mailprefs.rates import NONE, Limits
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.events import MailboxTotal
 from mailprefs.schema.people import Topic
+from mailprefs.settings import Settings
 
 STALLED: Final = "stalled"
 MISSED, OVERDUE, STOPPED, WAITING = "missed", "overdue", "sending stopped", "waiting"
@@ -228,6 +229,18 @@ def overview(
         return one
     seen = undecided.look(session, campaign_id, settle_time=settle_time, now=now)
     return replace(one, undecided=seen)
+
+
+def overview_under(
+    session: Session, campaign_id: int, settings: Settings, *, now: datetime
+) -> Overview:
+    """Show one campaign as it stands under an installation's settings.
+
+    :raises NotFound: for an unknown campaign.
+    """
+    return overview(
+        session, campaign_id, now=now, limited=settings.limits, settle_time=settings.settle_time
+    )
 
 
 def listed(

@@ -172,13 +172,7 @@ def show(campaign_id: int, *, as_json: bool) -> None:
 def _overview(campaign_id: int) -> shown.Overview:
     parts = console.opened()
     with parts.db.reading() as session:
-        return shown.overview(
-            session,
-            campaign_id,
-            now=console.now(),
-            limited=parts.settings.limits,
-            settle_time=parts.settings.settle_time,
-        )
+        return shown.overview_under(session, campaign_id, parts.settings, now=console.now())
 
 
 def _changes(source: Path | None, purpose: str | None, **texts: str | None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from mailprefs.alarms.keeping import Changes, Channel
 from mailprefs.db.database import Database
 from mailprefs.db.turns import take_turn
 from mailprefs.errors import Conflict, StoreUnavailable
+from mailprefs.jobs import rounds
 from mailprefs.machine import Machine
 from mailprefs.settings import Settings
 
@@ -44,14 +45,7 @@ class Watch:
 
     def run(self, stop: threading.Event) -> None:
         """Look every minute until *stop* is set; what goes wrong is told and tried again."""
-        while not stop.is_set():
-            try:
-                self.look()
-            except StoreUnavailable:
-                log.warning("Alarms can't be looked for while the database is away.")
-            except Exception as error:  # noqa: BLE001 - told by its class only: the text may hold anything
-                log.error("Looking for alarms broke off: %s", type(error).__name__)  # noqa: TRY400 - as above
-            stop.wait(EVERY.total_seconds())
+        rounds.go(self.look, stop, every=EVERY, log=log, trouble="Alarms weren't looked for.")
 
     def look(self) -> None:
         """Look once: at this machine, and, if it is this process's turn, at the sending."""

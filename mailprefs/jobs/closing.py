@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from mailprefs.db.database import Database, Gate
 from mailprefs.errors import StoreUnavailable
+from mailprefs.jobs import rounds
 from mailprefs.policy import MessageClass
 from mailprefs.reports import closing, releases
 from mailprefs.reports.cells import Rule
@@ -48,15 +49,7 @@ class Closing:
 
     def run(self, stop: threading.Event) -> None:
         """Look every few minutes until *stop* is set; what fails is tried again."""
-        while not stop.is_set():
-            try:
-                self.now()
-            except StoreUnavailable as error:
-                log.warning("Numbers are released later. %s", error)
-            # Without this thread nothing would ever be released or closed, and nobody would see it.
-            except Exception as error:  # noqa: BLE001 - told by its class only: the text may hold anything
-                log.error("Numbers are released later: %s", type(error).__name__)  # noqa: TRY400 - as above
-            stop.wait(LOOK_EVERY.total_seconds())
+        rounds.go(self.now, stop, every=LOOK_EVERY, log=log, trouble="Numbers are released later.")
 
     def now(self) -> Done:
         """Do all that is due now; a campaign that fails is logged, and tried again the next time.

@@ -27,11 +27,12 @@ from mailprefs import events, suppressions
 from mailprefs.addresses import AddressHasher, normalise
 from mailprefs.db import dialects
 from mailprefs.db.database import Database, Gate
-from mailprefs.errors import BadAddress, MailprefsError
+from mailprefs.errors import BadAddress
 from mailprefs.events import soft, taking
 from mailprefs.events.applying import BOUNCED_AT_ONCE, LEFT_AT_ONCE
 from mailprefs.events.meaning import is_hard
 from mailprefs.events.storing import Whose
+from mailprefs.jobs import rounds
 from mailprefs.policy import Source, SuppressionReason
 from mailprefs.schema.choices import Suppression, SuppressionLift
 from mailprefs.schema.events import Reconciliation
@@ -140,13 +141,10 @@ class Comparison:
 
     def run(self, stop: threading.Event) -> None:
         """Compare each night until *stop* is set; what goes wrong is told and tried again."""
-        while not stop.wait(LOOK_EVERY.total_seconds()):
-            try:
-                self.tonight()
-            except MailprefsError as error:
-                log.warning("The vendor's lists weren't compared: %s", error)
-            except Exception as error:  # noqa: BLE001 - told by its class only: the text may hold anything
-                log.error("The nightly comparison broke off: %s", type(error).__name__)  # noqa: TRY400 - as above
+        if stop.wait(LOOK_EVERY.total_seconds()):
+            return
+        trouble = "The vendor's lists weren't compared."
+        rounds.go(self.tonight, stop, every=LOOK_EVERY, log=log, trouble=trouble)
 
     def tonight(self) -> Found | None:
         """Compare if that is due and nobody else does; None if not."""

@@ -22,7 +22,7 @@ from mailprefs.db import dialects
 from mailprefs.db.database import Database
 from mailprefs.db.turns import take_turn
 from mailprefs.deliveries.people import APPLE_DAYS
-from mailprefs.errors import MailprefsError
+from mailprefs.jobs import rounds
 from mailprefs.opens import ageing
 from mailprefs.opens.ageing import Step
 from mailprefs.opens.judging import MAY_BE_TOLD
@@ -152,14 +152,10 @@ class Retention:
 
     def run(self, stop: threading.Event) -> None:
         """Apply the rules each night until *stop* is set; what goes wrong is tried the next."""
-        while not stop.wait(LOOK_EVERY.total_seconds()):
-            try:
-                self.tonight(stop)
-            except MailprefsError as error:
-                log.warning("Old evidence is deleted later: %s", error)
-            # Without this thread nothing would ever be deleted, and nobody would see it.
-            except Exception as error:  # noqa: BLE001 - told by its class only: the text may hold anything
-                log.error("Old evidence is deleted later: %s", type(error).__name__)  # noqa: TRY400 - as above
+        if stop.wait(LOOK_EVERY.total_seconds()):
+            return
+        trouble = "Old evidence is deleted later."
+        rounds.go(lambda: self.tonight(stop), stop, every=LOOK_EVERY, log=log, trouble=trouble)
 
     def tonight(self, stop: threading.Event | None = None) -> dict[str, int] | None:
         """Apply the rules if that is due and nobody else does; None if not."""

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, jsonify
 
 from mailprefs.errors import NotFound
 from mailprefs.policy import Role
-from mailprefs.reports import catalogue, charts, exports
+from mailprefs.reports import catalogue, cells, charts, exports
 from mailprefs.reports.campaigns import Report, report
 from mailprefs.web import auth
 from mailprefs.web.api import asking
@@ -106,28 +106,17 @@ def compare() -> Response:
     )
 
 
-@routes.get("/compare.svg")
+@routes.get("/compare.svg", defaults={"narrow": ""})
+@routes.get("/compare-narrow.svg", defaults={"narrow": "-narrow"})
 @auth.only(*READING_REPORTS)
 @takes("campaign")
-def compare_chart() -> Response:
-    """Draw the estimated rates of campaigns with their intervals.
+def compare_chart(narrow: str) -> Response:
+    """Draw the estimated rates of campaigns with their intervals, for a page or for a phone.
 
     :raises BadInput: for fewer than two campaigns, or too many.
     :raises NotFound: for an unknown campaign.
     """
-    return _picture(charts.of_comparison(_compared()[0]))
-
-
-@routes.get("/compare-narrow.svg")
-@auth.only(*READING_REPORTS)
-@takes("campaign")
-def compare_chart_narrow() -> Response:
-    """Draw the same for a phone.
-
-    :raises BadInput: for fewer than two campaigns, or too many.
-    :raises NotFound: for an unknown campaign.
-    """
-    return _picture(charts.of_comparison(_compared()[0], charts.NARROW))
+    return _picture(charts.of_comparison(_compared()[0], _WIDTHS[narrow]))
 
 
 def rounded() -> bool:
@@ -136,7 +125,7 @@ def rounded() -> bool:
 
 
 def _rounded_to() -> int:
-    return 5 if rounded() else 1
+    return cells.ROUNDED_TO if rounded() else 1
 
 
 def _report(campaign_id: int) -> Report:

@@ -32,7 +32,7 @@ def campaigns() -> Response:
     """List the newest campaigns, newest first."""
     parts = here()
     with parts.db.reading() as session:
-        found = shown.listed(session, now=parts.clock())
+        found = shown.listed(session, now=parts.clock(), limited=parts.settings.limits)
     return jsonify(campaigns=[one.as_json() for one in found])
 
 
@@ -45,7 +45,5 @@ def campaign(campaign_id: int) -> Response:
     """
     parts = here()
     with parts.db.reading() as session:
-        found = shown.overview(
-            session, campaign_id, now=parts.clock(), settle_time=parts.settings.settle_time
-        )
+        found = shown.overview_under(session, campaign_id, parts.settings, now=parts.clock())
     return jsonify(found.as_json())

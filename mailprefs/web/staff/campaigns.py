@@ -107,13 +107,7 @@ def overview_of(session: Session, campaign_id: int) -> Overview:
     :raises NotFound: for an unknown campaign.
     """
     parts = here()
-    return shown.overview(
-        session,
-        campaign_id,
-        now=parts.clock(),
-        limited=parts.settings.limits,
-        settle_time=parts.settings.settle_time,
-    )
+    return shown.overview_under(session, campaign_id, parts.settings, now=parts.clock())
 
 
 def _page(session: Session, campaign_id: int) -> Page:

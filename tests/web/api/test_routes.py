@@ -1,10 +1,18 @@
 """The API: the same objects as the console, for signed-in staff, with errors as JSON."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from mailprefs.app import create_app
 from mailprefs.campaigns import shown
+from mailprefs.deliveries import presence
 from mailprefs.policy import Role
+from mailprefs.schema.sending import SendCount
 from mailprefs.web.parts import Parts
+from tests.factories import make_topic
+from tests.sending import freeze_all, make_due, make_people
 from tests.web.staff.browsing import BASE, Browser
 
 
@@ -18,6 +26,27 @@ def test_a_campaign_is_the_object_that_the_console_prints(
         assert response.json == shown.overview(session, number, now=parts.clock()).as_json()
     assert {"id", "state", "message_class", "chosen", "kept_out", "frozen", "sent", "skipped",
             "failed", "unknown", "pending", "mailbox"} <= set(response.json or {})  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/api/campaigns/{0}", "/api/campaigns"])
+def test_a_limit_that_holds_a_campaign_up_is_its_cause(parts: Parts, path: str) -> None:
+    given = parts.settings.model_copy(update={"send_limits": "3/day"})
+    later = datetime.now(UTC) + timedelta(minutes=3)
+    with parts.db.transaction() as session:
+        topic = make_topic(session)
+        make_people(session, topic, 2)
+        number = make_due(session, topic)
+    freeze_all(parts.db)
+    with parts.db.transaction() as session:
+        presence.seen(session, "here:1")
+        at = {"turn_at": later, "hour_at": later, "day_at": later}
+        session.add(SendCount(name="all", turn_n=3, hour_n=3, day_n=3, **at))
+    limited = replace(parts, settings=given, clock=lambda: later)
+    browser = Browser(create_app(limited), limited)
+    browser.sign_in_as(Role.ANALYSE)
+    told = browser.get(path.format(number)).json or {}
+    (one,) = told.get("campaigns", [told])
+    assert "The limit of 3 recipients a day is reached" in one["stalled"]
 
 
 def test_the_list_holds_every_campaign(browser: Browser, number: int) -> None:
