@@ -116,6 +116,18 @@ class Picked(NamedTuple):
         """Tell whether anybody's opens of this may be measured at all."""
         return self.message_class.may_be_measured and self.tracking is not TrackingMode.OFF
 
+    @property
+    def facts(self) -> tuple[str | None, ...]:
+        """Give what of topic and sender stands in every message."""
+        return (
+            self.topic_name,
+            self.base_url,
+            self.from_address,
+            self.from_name,
+            self.reply_to,
+            self.ip_pool,
+        )
+
 
 def first(session: Session, without: Without = NOTHING) -> Picked | None:
     """Give the next pending batch of all campaigns that are sending, locked; None if none is.

@@ -12,11 +12,10 @@ import secrets
 import socket
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -28,9 +27,9 @@ from mailprefs.deliveries.claim import START_WITHIN, BrokenBatch, Claim, Terms, 
 from mailprefs.deliveries.contents import Contents
 from mailprefs.deliveries.origin import origin
 from mailprefs.deliveries.pace import Wait
-from mailprefs.deliveries.pick import Picked
-from mailprefs.errors import MailprefsError, StoreUnavailable
+from mailprefs.errors import StoreUnavailable
 from mailprefs.jobs.attendance import Attendance
+from mailprefs.jobs.reasons import complain, reason
 from mailprefs.links import Links
 from mailprefs.rendering.person import Origin, Personaliser, mailing, personalise
 from mailprefs.settings import Settings
@@ -85,6 +84,13 @@ class Office:
             unknown_region_basis=settings.unknown_region_basis,
             may_mail=settings.may_mail,
         )
+
+
+class _Begun(NamedTuple):
+    """A batch in a worker's hands, and until when (monotonic seconds) its request has to begin."""
+
+    taken: Claim
+    begin_by: float
 
 
 class Worker:
@@ -142,21 +148,43 @@ class Worker:
             for campaign_id, n in unknown.go_again(session, settle_time=settle_time).items():
                 log.warning("campaign %d goes again to %d people: unknown", campaign_id, n)
 
-    def send_next(self) -> Wait | None:
-        """Claim the next batch and hand it over; ``Wait(0)``: ask again; None: nothing to send."""
+    def send_next(self, goes_on: Callable[[], bool] = lambda: False) -> Wait | None:
+        """Claim the next batch and hand it over; ``Wait(0)``: ask again; None: nothing to send.
+
+        While *goes_on* says so it goes on with the one after. On SQLite that one is then claimed by
+        the transaction that records the answer before it, which saves one of two for each batch. On
+        PostgreSQL the two would take locks out of the package's order.
+        """
+        mine = self._claim()
+        if not isinstance(mine, _Begun):
+            return mine
+        while isinstance(mine, _Begun):
+            answer = self._hand_over(mine)
+            if not (answer.verdict is Verdict.ACCEPTED and self._office.db.is_sqlite and goes_on()):
+                self._record(mine.taken, answer)
+                return Wait(0.0)
+            mine = self._claim((mine.taken, answer))
+        return mine or Wait(0.0)
+
+    def _claim(self, answered: tuple[Claim, Outcome] | None = None) -> _Begun | Wait | None:
+        """Claim the next batch, once what an earlier one was *answered* is written down."""
         office = self._office
         try:
             with office.db.transaction(Gate.USING) as session:
+                if answered:
+                    outcome.record(session, *answered)
                 taken = claim(session, self._terms, office.contents, now=office.clock())
                 # From before the commit: the answer to it may be slow.
                 begin_by = time.monotonic() + START_WITHIN
-        except BrokenBatch as broken:
-            self._set_aside(broken)
+        except Exception as error:
+            if answered:
+                # Whatever is wrong with the next batch: this one's answer is known to us only.
+                self._record(*answered)
+            if not isinstance(error, BrokenBatch):
+                raise
+            self._set_aside(error)
             return Wait(0.0)
-        if not isinstance(taken, Claim):
-            return taken
-        self._hand_over(taken, begin_by)
-        return Wait(0.0)
+        return _Begun(taken, begin_by) if isinstance(taken, Claim) else taken
 
     def _begin(self, now: datetime) -> list[int]:
         """Begin what is due; what is found too late waits for a person. Give what has begun."""
@@ -178,9 +206,9 @@ class Worker:
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - one odd campaign must not stop the others
-            reason = _reason(f"freeze of campaign {campaign_id}", _UNFROZEN, error)
+            why = reason(log, f"freeze of campaign {campaign_id}", _UNFROZEN, error)
             with office.db.transaction() as session:
-                outcome.pause(session, campaign_id, reason)
+                outcome.pause(session, campaign_id, why)
             log.warning("campaign %d can't be frozen and is paused", campaign_id)
             return False
         if progress is not None and progress.is_done:
@@ -190,45 +218,42 @@ class Worker:
     def _set_aside(self, broken: BrokenBatch) -> None:
         """Take a batch out of the way that would break every claim, and all others' sending."""
         picked, cause = broken.picked, broken.__cause__ or broken
-        reason = _reason(f"claim of batch {picked.id}", _UNCLAIMED, cause)
+        why = reason(log, f"claim of batch {picked.id}", _UNCLAIMED, cause)
         with self._office.db.transaction() as session:
-            set_aside(session, picked, reason)
+            set_aside(session, picked, why)
         log.warning("batch %d of campaign %d is set aside", picked.id, picked.campaign_id)
 
-    def _hand_over(self, taken: Claim, begin_by: float) -> None:
-        """Build the request, hand it over once, and write down what became of it."""
+    def _hand_over(self, mine: _Begun) -> Outcome:
+        """Build the request and hand it over once; give what became of it."""
+        taken, begin_by = mine
         try:
             request = self._request(taken, begin_by)
         except Exception as error:  # noqa: BLE001 - whatever it is, the batch must come to an end
-            self._record(taken, _unbuilt(taken, error))
-            return
-        office = self._office
+            why = reason(log, f"hand-over {taken.held.hand_over_id}", _UNBUILT, error)
+            return Outcome(verdict=Verdict.REFUSED_MESSAGE, reason=why)
         started = time.monotonic()
-        if office.stopping.is_set() or started > begin_by:
-            result = Outcome(verdict=Verdict.NOT_BEGUN, reason="It would have begun too late.")
-        else:
-            result = self._carry(request, taken)
-        if result.verdict is Verdict.NOT_BEGUN:
-            self._write(lambda session: outcome.give_back(session, taken, result.reason))
-            return
-        log.info(
-            "hand-over %d of campaign %d: %d people, %s, %d ms",
-            taken.held.hand_over_id,
-            taken.held.campaign_id,
-            len(taken.people),
-            result.verdict.value,
-            (time.monotonic() - started) * 1_000,
-        )
-        self._record(taken, result)
+        if self._office.stopping.is_set() or started > begin_by:
+            return Outcome(verdict=Verdict.NOT_BEGUN, reason="It would have begun too late.")
+        answer = self._carry(request, taken)
+        if answer.verdict is not Verdict.NOT_BEGUN:
+            log.info(
+                "hand-over %d of campaign %d: %d people, %s, %d ms",
+                taken.held.hand_over_id,
+                taken.held.campaign_id,
+                len(taken.people),
+                answer.verdict.value,
+                (time.monotonic() - started) * 1_000,
+            )
+        return answer
 
     def _carry(self, request: Mailing, taken: Claim) -> Outcome:
         """Hand a request over; a vendor that breaks its promise to raise nothing is unclear."""
         try:
             return self._office.vendor.hand_over(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, the batch must come to an end
-            _complain(f"hand-over {taken.held.hand_over_id} broke off", error)
-            reason = f"The call broke off ({type(error).__name__}); it may have been accepted."
-            return Outcome(verdict=Verdict.UNCLEAR, reason=reason)
+            complain(log, f"hand-over {taken.held.hand_over_id} broke off", error)
+            why = f"The call broke off ({type(error).__name__}); it may have been accepted."
+            return Outcome(verdict=Verdict.UNCLEAR, reason=why)
 
     def _request(self, taken: Claim, begin_by: float) -> Mailing:
         sender, personal = self._maker(taken)
@@ -239,7 +264,7 @@ class Worker:
     def _maker(self, taken: Claim) -> tuple[Origin, Personaliser]:
         """Give what makes a person's part of this content, made once for each content."""
         picked = taken.picked
-        key = (picked.content_id, *_facts(picked))
+        key = (picked.content_id, *picked.facts)
         known = self._makers.get(key)
         if known is None:
             if len(self._makers) >= _MOST_ORIGINS:
@@ -248,8 +273,11 @@ class Worker:
             known = self._makers[key] = (sender, personalise(taken.content, sender))
         return known
 
-    def _record(self, taken: Claim, result: Outcome) -> None:
-        self._write(lambda session: outcome.record(session, taken, result))
+    def _record(self, taken: Claim, answer: Outcome) -> None:
+        if answer.verdict is Verdict.NOT_BEGUN:
+            self._write(lambda session: outcome.give_back(session, taken, answer.reason))
+        else:
+            self._write(lambda session: outcome.record(session, taken, answer))
 
     def _write(self, work: Callable[[Session], None]) -> None:
         """Write what became of a request, for as long as it takes: only we know it.
@@ -336,7 +364,7 @@ class Workers:
             wake.clear()
             try:
                 goes_on = self._look_after(worker)
-                wait = worker.send_next()
+                wait = worker.send_next(self._may_go_on)
                 seconds = POLL if wait is None else min(wait.seconds, POLL)
                 if wait is None and (has_sent or goes_on):
                     # A freeze wants its next step, or ours was the last batch of a campaign.
@@ -346,10 +374,14 @@ class Workers:
                 log.warning("the database can't be reached; sending goes on when it can")
                 seconds = _STORE_GONE
             except Exception as error:  # noqa: BLE001 - the thread lives on, whatever it was
-                _complain("a worker's step broke off", error)
+                complain(log, "a worker's step broke off", error)
                 seconds = _STORE_GONE
             if seconds:
                 wake.wait(seconds)
+
+    def _may_go_on(self) -> bool:
+        """Tell whether there is nothing to do but to send."""
+        return not self._office.stopping.is_set() and time.monotonic() < self._next_look
 
     def _look_after(self, worker: Worker) -> bool:
         """Let one thread at a time look after what is due, now and then; give ``look_after``'s."""
@@ -361,40 +393,8 @@ class Workers:
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - one odd campaign must not stop all sending
-            _complain("looking after the campaigns broke off", error)
+            complain(log, "looking after the campaigns broke off", error)
         finally:
             self._next_look = 0.0 if goes_on else time.monotonic() + POLL
             self._look.release()
         return goes_on
-
-
-def _unbuilt(taken: Claim, error: Exception) -> Outcome:
-    """Say why a request could not be built; nothing has left the house."""
-    reason = _reason(f"hand-over {taken.held.hand_over_id}", _UNBUILT, error)
-    return Outcome(verdict=Verdict.REFUSED_MESSAGE, reason=reason)
-
-
-def _reason(what: str, sentence: str, error: BaseException) -> str:
-    """Give why something can't be done for a person to read; log it, unless the error says it."""
-    if isinstance(error, MailprefsError):
-        return str(error)
-    _complain(f"{what} broke off", error)
-    return sentence.format(type(error).__name__)
-
-
-def _complain(what: str, error: BaseException) -> None:
-    """Log an error's kind and place, without its text, which may hold what no log may."""
-    *_, last = traceback.extract_tb(error.__traceback__)
-    log.error("%s: %s at %s:%s", what, type(error).__name__, last.filename, last.lineno)
-
-
-def _facts(picked: Picked) -> tuple[object, ...]:
-    """Give what of topic and sender stands in every message."""
-    return (
-        picked.topic_name,
-        picked.base_url,
-        picked.from_address,
-        picked.from_name,
-        picked.reply_to,
-        picked.ip_pool,
-    )
