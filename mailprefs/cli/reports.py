@@ -4,6 +4,7 @@ import click
 
 from mailprefs.app.joining import numbers
 from mailprefs.cli import console
+from mailprefs.errors import MailprefsError
 from mailprefs.reports import releases
 from mailprefs.reports.breakdowns import MEANING, Breakdown, Part
 from mailprefs.reports.campaigns import DEFINITIONS, Opens, Report, find
@@ -16,8 +17,9 @@ _WIDEST = 24
 
 @click.command("report")
 @click.argument("campaign_id", type=int, metavar="ID")
+@console.acting
 @console.type_json
-def report(campaign_id: int, *, as_json: bool) -> None:
+def report(campaign_id: int, *, acting_as: str | None, as_json: bool) -> None:
     """Print what became of a campaign, and what can honestly be said of its opens.
 
     Numbers about opens are released once a day. The first ones are released a day after the first
@@ -27,9 +29,8 @@ def report(campaign_id: int, *, as_json: bool) -> None:
     parts = console.opened()
     rule = Rule(people=parts.settings.least_people)
     with parts.db.transaction() as session:
-        releases.refresh(
-            session, find(session, campaign_id), now=console.now(), rule=rule, asked=True
-        )
+        campaign, actor = find(session, campaign_id), console.actor(session, acting_as)
+        releases.ask(session, campaign, actor, now=console.now(), rule=rule)
     with parts.db.reading() as session:
         made = make_report(session, campaign_id, now=console.now())
     console.answer(made.as_json(), as_json=as_json, show=lambda: _show(made))
@@ -51,6 +52,10 @@ def release(*, as_json: bool) -> None:
         )
 
     console.answer(done._asdict(), as_json=as_json, show=show)
+    if done.failed:
+        raise MailprefsError(
+            f"Numbers are left for later, of {done.failed:,} campaigns; the log says why."
+        )
 
 
 def _show(made: Report) -> None:

@@ -32,11 +32,15 @@ log = logging.getLogger("mailprefs.closing")
 
 
 class Done(NamedTuple):
-    """What a look came to: campaigns whose numbers are new, that were closed, and made final."""
+    """What a look came to: campaigns whose numbers are new, that were closed, and made final.
+
+    ``failed`` are left for the next look; the log says why.
+    """
 
     released: int
     closed: int
     final: int
+    failed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +61,7 @@ class Closing:
         :raises StoreUnavailable: when the store can't be reached; nothing more is tried then.
         """
         now = self.clock()
-        released = self._each(
+        released, unreleased = self._each(
             self._due(now), lambda session, number: self._release(session, number, now)
         )
         closed = 0
@@ -65,12 +69,17 @@ class Closing:
             closed += marked
         with self.db.reading() as session:
             left = closing.unfinished(session)
-        final = self._each(left, lambda session, number: self._finish(session, number, now))
-        return Done(released, closed, final)
+        final, unfinished = self._each(
+            left, lambda session, number: self._finish(session, number, now)
+        )
+        return Done(released, closed, final, len(unreleased | unfinished))
 
-    def _each(self, numbers: list[int], do: Callable[[Session, int], bool]) -> int:
-        """Do something with each campaign, whatever becomes of the others; count what was done."""
-        done = 0
+    def _each(self, numbers: list[int], do: Callable[[Session, int], bool]) -> tuple[int, set[int]]:
+        """Do something with each campaign, whatever becomes of the others.
+
+        Gives how often something was done, and with which campaigns it failed.
+        """
+        done, failed = 0, set[int]()
         for number in numbers:
             try:
                 with self.db.transaction() as session:
@@ -78,12 +87,13 @@ class Closing:
             except StoreUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - told by its class only: the text may hold anything
+                failed.add(number)
                 log.error(  # noqa: TRY400 - as above
                     "The numbers of campaign %d are left for later: %s",
                     number,
                     type(error).__name__,
                 )
-        return done
+        return done, failed
 
     def _due(self, now: datetime) -> list[int]:
         with self.db.reading() as session:

@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from mailprefs import audit
+from mailprefs.audit import Actor
 from mailprefs.db import dialects
 from mailprefs.reports import cells, counted, tables
 from mailprefs.reports.cells import Rule, Shown, Totals
@@ -90,6 +92,17 @@ def stored(session: Session, campaign_id: int) -> Stored | None:
         return None
     numbers = None if row.numbers is None else Released.from_json(row.numbers)
     return Stored(row.released_at, row.looked_at, row.frozen_at, row.people, numbers)
+
+
+def ask(session: Session, campaign: Campaign, actor: Actor, *, now: datetime, rule: Rule) -> bool:
+    """Release a campaign's numbers because *actor* asks for them; tell whether there are new ones.
+
+    The audit notes who did.
+    """
+    done = refresh(session, campaign, now=now, rule=rule, asked=True)
+    if done:
+        audit.record(session, actor, "report.released", ("campaign", campaign.id), now=now)
+    return done
 
 
 def refresh(

@@ -188,6 +188,17 @@ def test_a_closed_campaign_that_is_reduced_is_never_read_again(
         assert ageing.with_details(session, SENT + timedelta(days=300)) == []
 
 
+def test_a_campaign_that_is_not_closed_is_read_again_however_long_ago_it_began(
+    db: Database, ids: list[int]
+) -> None:
+    """Whoever closes campaigns was away; hits of its last days may still lie on disk."""
+    run(db, SENT + timedelta(days=200))
+    with db.reading() as session:
+        assert session.query(OpenRetention).count() == 0
+    count(db, [fetch(ids[0], OPENED)._replace(kind=OpenKind.PROXIED)])
+    assert run(db, SENT + timedelta(days=201))["reduced"] == 1
+
+
 def test_an_open_that_is_counted_late_is_reduced_as_well(db: Database, ids: list[int]) -> None:
     """A machine was away for a month with its hits on disk."""
     now = OPENED + timedelta(days=31)

@@ -167,14 +167,14 @@ def job(db: Database, now: datetime) -> Done:
 
 def test_a_campaign_closes_after_ninety_days_and_its_numbers_are_final(db: Database) -> None:
     number = sent(db)
-    assert job(db, BEGUN + DAY) == Done(1, 0, 0)
-    assert job(db, LATE - 1.5 * DAY) == Done(0, 0, 0)
+    assert job(db, BEGUN + DAY) == Done(1, 0, 0, failed=0)
+    assert job(db, LATE - 1.5 * DAY) == Done(0, 0, 0, failed=0)
     later(db, number, opened=350)
-    assert job(db, LATE) == Done(1, 1, 1)
+    assert job(db, LATE) == Done(1, 1, 1, failed=0)
     opens = told(db, number).as_json()["opens"]
     assert (opens["final"], opens["confirmed"]["n"]) == (True, 350)
     later(db, number, opened=600)
-    assert job(db, LATE + 9 * DAY) == Done(0, 0, 0)
+    assert job(db, LATE + 9 * DAY) == Done(0, 0, 0, failed=0)
     assert confirmed(db, number) == 350
     with db.reading() as session:
         assert session.get_one(Campaign, number).closed_at == LATE
@@ -184,7 +184,7 @@ def test_final_numbers_obey_the_rule_of_changes_too(db: Database) -> None:
     number = sent(db)
     job(db, BEGUN + DAY)
     later(db, number, opened=301)
-    assert job(db, LATE) == Done(0, 1, 1)
+    assert job(db, LATE) == Done(0, 1, 1, failed=0)
     assert confirmed(db, number) == 300
 
 
@@ -192,8 +192,8 @@ def test_small_and_administrative_campaigns_close_without_numbers(db: Database) 
     with db.transaction() as session:
         numbers = [campaign(session), campaign(session, MessageClass.ADMINISTRATIVE)]
         measured(session, numbers[0], {SILENT: 4, OPENED: 4})
-    assert job(db, LATE) == Done(0, 2, 2)
-    assert job(db, LATE + DAY) == Done(0, 0, 0)
+    assert job(db, LATE) == Done(0, 2, 2, failed=0)
+    assert job(db, LATE + DAY) == Done(0, 0, 0, failed=0)
     (why,) = told(db, numbers[0]).as_json()["opens"]["estimated"]["not_shown_because"]
     assert why["code"] == "fewer_than_k"
 
@@ -205,7 +205,7 @@ def test_a_campaign_that_fails_holds_up_no_other(
     with db.transaction() as session:
         session.get_one(Campaign, broken).report_zone = "Nowhere/At_All"
         session.get_one(Campaign, due).first_hand_over_at = LATE - DAY
-    assert job(db, LATE) == Done(2, 1 + 1, 1)
+    assert job(db, LATE) == Done(2, 2, 1, failed=1)
     assert confirmed(db, due) == confirmed(db, over) == 300
     lines = [one.getMessage() for one in caplog.records if one.name == "mailprefs.closing"]
     line = f"The numbers of campaign {broken} are left for later: ZoneInfoNotFoundError"
@@ -213,7 +213,7 @@ def test_a_campaign_that_fails_holds_up_no_other(
     assert lines == [line, line]
     with db.transaction() as session:
         session.get_one(Campaign, broken).report_zone = "Europe/Berlin"
-    assert job(db, LATE + timedelta(minutes=5)) == Done(0, 0, 1)
+    assert job(db, LATE + timedelta(minutes=5)) == Done(0, 0, 1, failed=0)
     assert confirmed(db, broken) == 300
 
 
@@ -233,7 +233,7 @@ def test_closing_that_was_broken_off_goes_on(db: Database) -> None:
     with db.transaction(Gate.TAKING) as session:
         assert closing.mark(session, now=LATE, limit=5) == [number]
         assert closing.mark(session, now=LATE, limit=5) == []
-    assert job(db, LATE + timedelta(hours=1)) == Done(0, 0, 1)
+    assert job(db, LATE + timedelta(hours=1)) == Done(0, 0, 1, failed=0)
     assert confirmed(db, number) == 300
     with db.reading() as session:
         assert session.get_one(Release, number).frozen_at == LATE + timedelta(hours=1)

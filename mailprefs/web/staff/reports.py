@@ -85,7 +85,7 @@ def release(campaign_id: int) -> Response:
     rule = Rule(people=parts.settings.least_people)
     with parts.db.transaction() as session:
         campaign = find(session, campaign_id)
-        done = releases.refresh(session, campaign, now=parts.clock(), rule=rule, asked=True)
+        done = releases.ask(session, campaign, auth.actor(), now=parts.clock(), rule=rule)
     if done:
         flash(
             "The first numbers are released; the next ones come in a day at the earliest.", "good"

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from mailprefs import audit
 from mailprefs.policy import Role
 from mailprefs.reports.statistic import estimate
 from mailprefs.web.parts import Parts
@@ -83,6 +84,9 @@ def test_the_first_numbers_can_be_asked_for_by_who_works_on_campaigns(
     assert "40.0 %" in said
     again = text(browser.follow(browser.post(f"{path}/release")))
     assert "The first numbers are released" not in again
+    with parts.db.reading() as session:
+        (entry,) = audit.of(session, ("campaign", campaign.id))
+    assert (entry.action, entry.door) == ("report.released", "page")
 
 
 def test_months_and_comparison_are_of_released_numbers(
