@@ -225,15 +225,15 @@ class Links:
         usual way.
         """
         copy, unpack, usual = self._open.copy, _OPEN.unpack, self.open_fields
+        suffix = OPEN_SUFFIX.encode()
 
         def read(text: str) -> tuple[int, int]:
             if len(text) == _OPEN_LENGTH and text.isascii():
-                raw = text.encode()
-                coded = raw[:_OPEN_PAYLOAD]
+                coded, _, rest = text.encode().partition(b".")
                 mac = copy()
                 mac.update(coded)
                 signature = b2a_base64(mac.digest(), newline=False).translate(TO_URL)
-                if compare_digest(b".%b.gif" % signature, raw[_OPEN_PAYLOAD:]):
+                if compare_digest(signature + suffix, rest):
                     form, number = unpack(a2b_base64(coded.translate(FROM_URL)))
                     return form, number
             return usual(text)

@@ -34,6 +34,8 @@ SYNC_SECONDS: Final = 1.0
 """How often the disk is asked to keep what was written: what a power cut can cost at most."""
 RETRY_MS: Final = 1_000
 """How long a full or unwritable directory is left alone; by the times of the hits."""
+# A record as it is written: all that it tells, and the checksum of that.
+_SEALED: Final = struct.Struct(f">{RECORD_BYTES - 4}sI")
 
 
 class Spool:
@@ -103,15 +105,20 @@ class Spool:
             body = START.pack(subject, at_ms) + rest
         except struct.error:
             return self._refuse()
-        with self._lock:
+        # Not as a context: to enter and leave one costs as much as all that is done in it.
+        lock = self._lock
+        lock.acquire()
+        try:
             if self._at == self._end and not self._has_room(at_ms):
                 self.refused += 1
                 return False
             begin = self._at
-            end = self._at = begin + RECORD_BYTES
+            self._at = begin + RECORD_BYTES
             # To the kernel's own page of the file: what stands there survives our death.
-            self._map[begin:end] = body + crc32(body, self._seed).to_bytes(4, "big")
+            _SEALED.pack_into(self._map, begin, body, crc32(body, self._seed))
             return True
+        finally:
+            lock.release()
 
     def _refuse(self) -> bool:
         with self._lock:
