@@ -15,6 +15,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from mailprefs import keys
 from mailprefs.errors import BadAddress, BadSetting
+from mailprefs.languages import gettext_noop
 
 LONGEST: Final = 320
 """Characters that the vendor takes; RFC 5321 section 4.5.3.1.3 leaves 254 of them."""
@@ -134,25 +135,37 @@ def parse_key(text: str) -> bytes:
     return keys.parse_one(text, setting=_SETTING)
 
 
-_EMPTY = "There is no address here; give one like name@example.com."
-_NO_AT = "An address has an @-sign between the name and the domain; there is none here."
-_TWO_ATS = "An address has one @-sign, and there is more than one here; give a single address."
-_NO_LOCAL = "There is nothing before the @-sign of this address."
-_NO_DOMAIN = "There is nothing after the @-sign of this address."
-_DISPLAY = "Give the address alone, without a name or angle brackets around it."
-_QUOTED = "Addresses with quotation marks before the @-sign are not supported; use another one."
-_LITERAL = "Addresses at an IP number are not supported; the part after @ must be a domain."
-_SPACE = "There is a space inside this address; remove it, or give a single address."
+_EMPTY = gettext_noop("There is no address here; give one like name@example.com.")
+_NO_AT = gettext_noop(
+    "An address has an @-sign between the name and the domain; there is none here."
+)
+_TWO_ATS = gettext_noop(
+    "An address has one @-sign, and there is more than one here; give a single address."
+)
+_NO_LOCAL = gettext_noop("There is nothing before the @-sign of this address.")
+_NO_DOMAIN = gettext_noop("There is nothing after the @-sign of this address.")
+_DISPLAY = gettext_noop("Give the address alone, without a name or angle brackets around it.")
+_QUOTED = gettext_noop(
+    "Addresses with quotation marks before the @-sign are not supported; use another one."
+)
+_LITERAL = gettext_noop(
+    "Addresses at an IP number are not supported; the part after @ must be a domain."
+)
+_SPACE = gettext_noop("There is a space inside this address; remove it, or give a single address.")
 _TOO_LONG = (
     f"This address is too long: at most {_LONGEST_ADDRESS} characters, "
     f"{LONGEST_LOCAL} of them before the @-sign, can be delivered to."
 )
-_DOTS = (
+_DOTS = gettext_noop(
     "This address has a dot at an end of a part, or two dots in a row; check for a typing error."
 )
-_DOTLESS = "The part after the @-sign has no dot, so it is not a full domain; check its ending."
-_UNREACHABLE = "The domain of this address exists only inside a network; no mail can reach it."
-_OTHERWISE = (
+_DOTLESS = gettext_noop(
+    "The part after the @-sign has no dot, so it is not a full domain; check its ending."
+)
+_UNREACHABLE = gettext_noop(
+    "The domain of this address exists only inside a network; no mail can reach it."
+)
+_OTHERWISE = gettext_noop(
     "This is not an address that mail can be delivered to; check it for characters that "
     "don't belong there."
 )

@@ -32,6 +32,8 @@ from mailprefs.errors import (
     Preflight,
     StoreUnavailable,
 )
+from mailprefs.languages import ENGLISH, gettext_noop
+from mailprefs.web.speaking import gettext, language
 
 log = logging.getLogger("mailprefs.web")
 
@@ -74,21 +76,39 @@ class Told(NamedTuple):
 
 _TOLD: Final = MappingProxyType(
     {
-        400: Told("That didn’t work", "Something in the request can’t be read. Please try again."),
-        403: Told("This is not open to you", "You may lack the role for this page."),
-        404: Told("There is nothing here", "The address may be mistyped, or the page is gone."),
-        405: Told(
-            "That can’t be done here", "Go back to the page before, and try again from there."
+        400: Told(
+            gettext_noop("That didn’t work"),
+            gettext_noop("Something in the request can’t be read. Please try again."),
         ),
-        413: Told("That is too much at once", "What was sent is larger than this page takes."),
-        429: Told("A little too often", "Please wait a while, then try again."),
+        403: Told(
+            gettext_noop("This is not open to you"),
+            gettext_noop("You may lack the role for this page."),
+        ),
+        404: Told(
+            gettext_noop("There is nothing here"),
+            gettext_noop("The address may be mistyped, or the page is gone."),
+        ),
+        405: Told(
+            gettext_noop("That can’t be done here"),
+            gettext_noop("Go back to the page before, and try again from there."),
+        ),
+        413: Told(
+            gettext_noop("That is too much at once"),
+            gettext_noop("What was sent is larger than this page takes."),
+        ),
+        429: Told(
+            gettext_noop("A little too often"),
+            gettext_noop("Please wait a while, then try again."),
+        ),
         500: Told(
-            "Something went wrong on our side",
-            "Nothing that you did caused this. Please try again in a few minutes.",
+            gettext_noop("Something went wrong on our side"),
+            gettext_noop("Nothing that you did caused this. Please try again in a few minutes."),
         ),
         503: Told(
-            "We can’t save that just now",
-            "Nothing was changed. Please try again in a minute; your link stays good.",
+            gettext_noop("We can’t save that just now"),
+            gettext_noop(
+                "Nothing was changed. Please try again in a minute; your link stays good."
+            ),
         ),
     }
 )
@@ -117,6 +137,11 @@ def trouble(error: BaseException) -> str:
     return reference
 
 
+def in_words(error: MailprefsError) -> str:
+    """Say a refusal in the page's language."""
+    return _in_words(str(error), status_of(error))
+
+
 def _refused(error: MailprefsError) -> Response:
     status = status_of(error)
     if status == _INTERNAL:
@@ -133,7 +158,7 @@ def _http(error: HTTPException) -> Response:
     status = error.code or _INTERNAL
     if error.response is not None or status < 400:
         return make_response(error.get_response())
-    response = _answer(status, _TOLD.get(status, _TOLD[400]).sentence)
+    response = _answer(status, _told(status).sentence)
     allowed = error.get_response().headers.get("Allow")
     if allowed:
         response.headers["Allow"] = allowed
@@ -150,13 +175,26 @@ def _answer(status: int, sentence: str, reference: str | None = None) -> Respons
         body = {"error": sentence} | ({"reference": reference} if reference else {})
         response = jsonify(body)
     else:
-        heading = _TOLD.get(status, _TOLD[400]).heading
         page = render_template(
-            "public/error.html", heading=heading, sentence=sentence, reference=reference
+            "public/error.html",
+            heading=gettext(_told(status).heading),
+            sentence=_in_words(sentence, status),
+            reference=reference,
         )
         response = make_response(page)
     response.status_code = status
     return response
+
+
+def _told(status: int) -> Told:
+    return _TOLD.get(status, _TOLD[400])
+
+
+def _in_words(sentence: str, status: int) -> str:
+    """Say a refusal in the page's language; where that lacks its sentence, in general words."""
+    if language() is ENGLISH:
+        return sentence
+    return gettext(sentence if language().knows(sentence) else _told(status).sentence)
 
 
 def _places(error: BaseException) -> str:

@@ -14,9 +14,11 @@ from sqlalchemy.orm import Session
 from mailprefs import recipients
 from mailprefs.deliveries import single
 from mailprefs.errors import BadAddress, Conflict
+from mailprefs.languages import gettext_noop
 from mailprefs.web.current import here
-from mailprefs.web.errors import trouble
+from mailprefs.web.errors import in_words, trouble
 from mailprefs.web.parts import Parts
+from mailprefs.web.speaking import gettext
 from mailprefs.web.visitors import Allowance, visitor
 
 TEMPLATE: Final = "fresh_link"
@@ -25,11 +27,13 @@ MOST: Final = 20
 WINDOW: Final = timedelta(hours=1)
 
 _EXTENSION: Final = "mailprefs_fresh_links"
-_SENT: Final = (
+_SENT: Final = gettext_noop(
     "If the address is one that we write to, a fresh link is on its way to it. It may take a few "
     "minutes; please look in the spam folder, too."
 )
-_TOO_OFTEN: Final = "There were many requests from where you are. Please try again in an hour."
+_TOO_OFTEN: Final = gettext_noop(
+    "There were many requests from where you are. Please try again in an hour."
+)
 
 log = logging.getLogger("mailprefs.web")
 routes = Blueprint("fresh_links", __name__)
@@ -43,8 +47,8 @@ def install(app: Flask, parts: Parts) -> None:
 @routes.get("/fresh-link")
 def ask() -> Response:
     """Show the form."""
-    sentence = "Enter your address, and we mail you a link to your e-mail choices."
-    return _page("Your e-mail choices", sentence, shows_form=True)
+    sentence = gettext("Enter your address, and we mail you a link to your e-mail choices.")
+    return _page(gettext("Your e-mail choices"), sentence, shows_form=True)
 
 
 @routes.post("/fresh-link")
@@ -56,14 +60,14 @@ def send() -> Response:
     parts = here()
     allowance: Allowance = current_app.extensions[_EXTENSION]
     if not allowance.take(visitor(request.environ, parts.settings)):
-        response = _page("A little too often", _TOO_OFTEN, shows_form=False)
+        response = _page(gettext("A little too often"), gettext(_TOO_OFTEN), shows_form=False)
         response.status_code = 429
         return response
     try:
         with parts.db.transaction() as session:
             _queue(session, parts, request.form.get("address", ""), parts.clock())
     except BadAddress as error:
-        response = _page("Please check the address", str(error), shows_form=True)
+        response = _page(gettext("Please check the address"), in_words(error), shows_form=True)
         response.status_code = 400
         return response
     except Conflict as error:
@@ -71,7 +75,7 @@ def send() -> Response:
         # the address is one that we know.
         trouble(error)
         log.warning("A fresh link could not be queued. %s", error)
-    return _page("Look into your mailbox", _SENT, shows_form=False)
+    return _page(gettext("Look into your mailbox"), gettext(_SENT), shows_form=False)
 
 
 def _queue(session: Session, parts: Parts, address: str, now: datetime) -> None:

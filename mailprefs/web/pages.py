@@ -8,9 +8,9 @@ from typing import Any
 from flask import Flask, url_for
 
 from mailprefs.settings import Settings
+from mailprefs.web import speaking
 
 STATIC_FOLDER = Path(__file__).with_name("static")
-LANGUAGE = "en"
 _YEAR = 31_536_000
 
 
@@ -21,9 +21,9 @@ def install(app: Flask, settings: Settings) -> None:
         "asset": asset,
         "contact": settings.contact,
         "contact_url": contact_url(settings.contact),
-        "language": LANGUAGE,
     }
     app.context_processor(lambda: shared)
+    speaking.install(app)
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
 

@@ -7,38 +7,35 @@ nothing that another site could ride on. Only POST changes anything.
 from collections.abc import Callable
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from flask import Blueprint, Response, make_response, render_template, request
 from sqlalchemy.orm import Session
 
-from mailprefs import preferences, recipients
+from mailprefs import preferences
 from mailprefs.db.database import Gate
 from mailprefs.errors import BadInput, BadToken
 from mailprefs.jobs.in_flight import wait_for_requests
+from mailprefs.languages import gettext_noop
 from mailprefs.links import PREFERENCES_PREFIX, PreferencesLink
 from mailprefs.policy import Purpose, Source
 from mailprefs.preferences import Applied, Door
 from mailprefs.web import standing
 from mailprefs.web.current import here
-from mailprefs.web.pages import LANGUAGE
 from mailprefs.web.request_log import note
+from mailprefs.web.speaking import gettext, language
+from mailprefs.web.standing import Told
 
-TOPICS: Final = "Tick what you would like to get. You can change your mind at any time."
-ALL_OFF: Final = "Ends every topic above at once, and any that we may add later."
-MEASURING: Final = (
+TOPICS: Final = gettext_noop(
+    "Tick what you would like to get. You can change your mind at any time."
+)
+ALL_OFF: Final = gettext_noop("Ends every topic above at once, and any that we may add later.")
+MEASURING: Final = gettext_noop(
     "May we see whether you open our promotional messages? It helps us find out which of them are "
     "worth your time. Messages about your account are never measured."
 )
 
 routes = Blueprint("preferences", __name__)
-
-
-class _Told(NamedTuple):
-    """What the page says after a choice."""
-
-    heading: str
-    more: str = ""
 
 
 @routes.get(f"{PREFERENCES_PREFIX}<token:token>")
@@ -60,19 +57,25 @@ def change(token: str) -> Response:
         return _damaged()
     choose = _CHOICES.get(request.form.get("choice", ""))
     if choose is None:
-        raise BadInput("This form isn’t one of ours, so nothing was changed. Open your link again.")
+        raise BadInput(
+            gettext_noop(
+                "This form isn’t one of ours, so nothing was changed. Open your link again."
+            )
+        )
     parts = here()
     with parts.db.transaction(Gate.TAKING) as session:
-        if recipients.by_id(session, link.recipient_id) is None:
+        if standing.find(session, link.recipient_id) is None:
             return _damaged()
         applied, told = choose(session, link, parts.clock())
     wait_for_requests(parts.db, link.recipient_id)
     if not applied.has_changed:
-        told = _Told("Nothing to change", "Everything was already as you have it here.")
+        told = Told(
+            gettext("Nothing to change"), gettext("Everything was already as you have it here.")
+        )
     return _page(link, told)
 
 
-def _topics(session: Session, link: PreferencesLink, now: datetime) -> tuple[Applied, _Told]:
+def _topics(session: Session, link: PreferencesLink, now: datetime) -> tuple[Applied, Told]:
     """Set the topics that the form showed to what was ticked."""
     ticked, on_form = (set(request.form.getlist(name)) for name in ("topic", "shown"))
     words = standing.shown(session, Purpose.PROMOTIONAL_EMAIL, TOPICS)
@@ -82,36 +85,40 @@ def _topics(session: Session, link: PreferencesLink, now: datetime) -> tuple[App
     applied = preferences.set_topics(
         session, link.recipient_id, wanted, door._replace(wording=words), now=now
     )
-    return applied, _Told("Your topics are saved")
+    return applied, Told(gettext("Your topics are saved"))
 
 
-def _all_off(session: Session, link: PreferencesLink, now: datetime) -> tuple[Applied, _Told]:
+def _all_off(session: Session, link: PreferencesLink, now: datetime) -> tuple[Applied, Told]:
     """End all promotional mail."""
     words = standing.shown(session, Purpose.PROMOTIONAL_EMAIL, ALL_OFF)
     door = _door(link, "button")._replace(wording=words)
     applied = preferences.opt_out_all(session, link.recipient_id, door, now=now)
-    return applied, _Told(
-        "All promotional mail is off", "Only what was already on its way may still arrive."
+    return applied, Told(
+        gettext("All promotional mail is off"),
+        gettext("Only what was already on its way may still arrive."),
     )
 
 
-def _measuring(session: Session, link: PreferencesLink, now: datetime) -> tuple[Applied, _Told]:
+def _measuring(session: Session, link: PreferencesLink, now: datetime) -> tuple[Applied, Told]:
     """Set whether opens may be measured, from now on."""
     answer = request.form.get("measuring")
     if answer not in {"yes", "no"}:
-        raise BadInput("Choose whether we may measure opens or not; nothing was changed yet.")
+        raise BadInput(
+            gettext_noop("Choose whether we may measure opens or not; nothing was changed yet.")
+        )
     words = standing.shown(session, Purpose.OPEN_TRACKING, MEASURING)
     door = _door(link, "radio_button")._replace(wording=words)
     granted = answer == "yes"
     applied = preferences.set_tracking(session, link.recipient_id, door, granted=granted, now=now)
     if granted:
-        return applied, _Told("Thank you", "Messages from now on may be measured.")
-    return applied, _Told(
-        "Opens aren’t measured any more", "That holds for older messages of ours, too."
+        return applied, Told(gettext("Thank you"), gettext("Messages from now on may be measured."))
+    return applied, Told(
+        gettext("Opens aren’t measured any more"),
+        gettext("That holds for older messages of ours, too."),
     )
 
 
-_Choose = Callable[[Session, PreferencesLink, datetime], tuple[Applied, _Told]]
+_Choose = Callable[[Session, PreferencesLink, datetime], tuple[Applied, Told]]
 _CHOICES: Final = MappingProxyType[str, _Choose](
     {"topics": _topics, "all_off": _all_off, "measuring": _measuring}
 )
@@ -126,7 +133,7 @@ def _read(token: str) -> PreferencesLink | None:
     return link
 
 
-def _page(link: PreferencesLink, told: _Told | None = None) -> Response:
+def _page(link: PreferencesLink, told: Told | None = None) -> Response:
     parts = here()
     with parts.db.reading() as session:
         person = standing.of(session, link.recipient_id, parts.settings, now=parts.clock())
@@ -141,9 +148,9 @@ def _page(link: PreferencesLink, told: _Told | None = None) -> Response:
             sender_name=sender,
             told=told,
             path=parts.links.preferences_path(*link),
-            topics=TOPICS,
-            all_off=ALL_OFF,
-            measuring=MEASURING,
+            topics=gettext(TOPICS),
+            all_off=gettext(ALL_OFF),
+            measuring=gettext(MEASURING),
         )
     )
 
@@ -154,4 +161,6 @@ def _damaged() -> Response:
 
 
 def _door(link: PreferencesLink, method: str) -> Door:
-    return Door(Source.PREFERENCES, method, delivery_id=link.delivery_id or None, language=LANGUAGE)
+    return Door(
+        Source.PREFERENCES, method, delivery_id=link.delivery_id or None, language=language().tag
+    )

@@ -1,4 +1,7 @@
-"""What a recipient's page shows of one person: a masked address, topics and choices, no more."""
+"""What a recipient's page shows of one person: a masked address, topics and choices, no more.
+
+Whoever is looked up here is spoken to in their own language from then on.
+"""
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -8,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from mailprefs import consent, preferences, recipients
 from mailprefs.consent import Shown
+from mailprefs.languages import gettext_noop
 from mailprefs.policy import (
     Purpose,
     SuppressionReason,
@@ -16,16 +20,29 @@ from mailprefs.policy import (
     tracking_mode,
 )
 from mailprefs.preferences import TopicShown
-from mailprefs.schema.people import Sender, Topic
+from mailprefs.schema.people import Recipient, Sender, Topic
 from mailprefs.settings import Settings
-from mailprefs.web.pages import LANGUAGE
+from mailprefs.web import speaking
 
 # A person's own no is shown with the topics; these are not for the person to lift.
+_MARKED = gettext_noop(
+    "Mail to this address is held back at present, because a message to you was marked as spam."
+)
+_NOT_ACCEPTED = gettext_noop(
+    "Mail to this address is held back at present, because your mailbox didn’t accept our mail."
+)
 _HELD_BACK = {
-    SuppressionReason.COMPLAINED: "a message to you was marked as spam",
-    SuppressionReason.HARD_BOUNCE: "your mailbox didn’t accept our mail",
-    SuppressionReason.INVALID: "your mailbox didn’t accept our mail",
+    SuppressionReason.COMPLAINED: _MARKED,
+    SuppressionReason.HARD_BOUNCE: _NOT_ACCEPTED,
+    SuppressionReason.INVALID: _NOT_ACCEPTED,
 }
+
+
+class Told(NamedTuple):
+    """What a page says after a choice: the heading that says what happened, and what follows."""
+
+    heading: str
+    more: str = ""
 
 
 class Standing(NamedTuple):
@@ -39,7 +56,7 @@ class Standing(NamedTuple):
     has_left: bool
     undo_until: datetime | None
     is_measured: bool
-    held_back_because: str | None
+    held_back: str | None
 
     @property
     def gets_promotional(self) -> bool:
@@ -51,7 +68,7 @@ def of(
     session: Session, recipient_id: int, settings: Settings, *, now: datetime
 ) -> Standing | None:
     """Give where a person stands; None for somebody who is unknown or erased."""
-    person = recipients.by_id(session, recipient_id)
+    person = find(session, recipient_id)
     if person is None:
         return None
     current = preferences.current(session, recipient_id)
@@ -70,10 +87,23 @@ def of(
         has_left=has_left,
         undo_until=until if has_left and until and now <= until else None,
         is_measured=mode is TrackingMode.INDIVIDUAL,
-        held_back_because=next(
-            (_HELD_BACK[one.reason] for one in current.held_back if one.reason in _HELD_BACK), None
+        held_back=next(
+            (
+                speaking.gettext(_HELD_BACK[one.reason])
+                for one in current.held_back
+                if one.reason in _HELD_BACK
+            ),
+            None,
         ),
     )
+
+
+def find(session: Session, recipient_id: int) -> Recipient | None:
+    """Give the person of a link; None for somebody who is unknown or erased."""
+    person = recipients.by_id(session, recipient_id)
+    if person is not None:
+        speaking.speak_to(person.language)
+    return person
 
 
 def sender_name(session: Session, topic_id: int) -> str | None:
@@ -89,6 +119,10 @@ def topic_name(session: Session, topic_id: int) -> str | None:
 
 
 def shown(session: Session, purpose: Purpose, text: str) -> Shown:
-    """Keep the words that stood beside a control, as proof of what was chosen by it."""
+    """Keep the words that stood beside a control, as proof of what was chosen by it.
+
+    *text* is the English; what is kept is what the page said, in its language.
+    """
     consent.lock(session)  # lock order: gate, ledger head, rows
-    return consent.wording(session, purpose, LANGUAGE, text)
+    language = speaking.language()
+    return consent.wording(session, purpose, language.tag, language.gettext(text))

@@ -19,10 +19,11 @@ from flask import Blueprint, Response, make_response, render_template, request
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
-from mailprefs import preferences, recipients
+from mailprefs import preferences
 from mailprefs.db.database import Gate
 from mailprefs.errors import BadToken, StoreUnavailable
 from mailprefs.jobs.in_flight import wait_for_requests
+from mailprefs.languages import gettext_noop
 from mailprefs.links import UNSUBSCRIBE_PREFIX, UnsubscribeLink
 from mailprefs.policy import Purpose, Source
 from mailprefs.preferences import Applied, Door
@@ -30,9 +31,9 @@ from mailprefs.settings import OneClickScope
 from mailprefs.web import standing
 from mailprefs.web.current import here
 from mailprefs.web.errors import trouble
-from mailprefs.web.pages import LANGUAGE
 from mailprefs.web.request_log import note
-from mailprefs.web.standing import Standing
+from mailprefs.web.speaking import gettext, language
+from mailprefs.web.standing import Standing, Told
 
 ONE_CLICK_ANSWER: Final = (
     "Received. If this link is ours, its address gets no more of this mail from now on.\n"
@@ -40,10 +41,10 @@ ONE_CLICK_ANSWER: Final = (
 """What a mail provider gets, whatever the link is worth."""
 FROM_PAGE: Final = "page"
 """The form field of our own page; without it the answer is short."""
-STOP_MEASURING: Final = (
+STOP_MEASURING: Final = gettext_noop(
     "We can see whether a message to you was opened, to learn which mails are worth sending."
 )
-KEEP: Final = "Pick what you would still like to get; the rest stays off."
+KEEP: Final = gettext_noop("Pick what you would still like to get; the rest stays off.")
 
 routes = Blueprint("unsubscribe", __name__)
 
@@ -107,7 +108,7 @@ def undo(token: str) -> Response:
         door = _door(link, Source.PAGE, "button")
         return preferences.undo(session, link.recipient_id, door, now=now, window=window)
 
-    return _after(token, take_back, "Undone. Everything is as it was before.")
+    return _after(token, take_back, gettext_noop("Undone: everything is as it was before"))
 
 
 @routes.post(f"{UNSUBSCRIBE_PREFIX}<token>/keep")
@@ -124,7 +125,7 @@ def keep(token: str) -> Response:
         door = _door(link, Source.PAGE, "ticked_checkbox")._replace(wording=words)
         return preferences.keep_topics(session, link.recipient_id, kept, door, now=now)
 
-    return _after(token, take_up, "Saved. You keep what you picked, and nothing else.")
+    return _after(token, take_up, gettext_noop("Saved: you keep what you picked, and nothing else"))
 
 
 @routes.post(f"{UNSUBSCRIBE_PREFIX}<token>/stop-measuring")
@@ -136,7 +137,7 @@ def stop_measuring(token: str) -> Response:
         door = _door(link, Source.PAGE, "button")._replace(wording=words)
         return preferences.set_tracking(session, link.recipient_id, door, granted=False, now=now)
 
-    return _after(token, refuse, "Saved. Whether you open our messages isn’t measured any more.")
+    return _after(token, refuse, gettext_noop("Saved: your opens aren’t measured any more"))
 
 
 _Choose = Callable[[Session, UnsubscribeLink, datetime], Applied]
@@ -156,7 +157,7 @@ def _chosen(token: str, choose: _Choose) -> _Chosen | None:
     now = parts.clock()
     try:
         with parts.db.transaction(Gate.TAKING) as session:
-            if recipients.by_id(session, link.recipient_id) is None:
+            if standing.find(session, link.recipient_id) is None:
                 return None
             applied = choose(session, link, now)
     except StoreUnavailable:
@@ -204,30 +205,31 @@ def _is_out(view: _View) -> bool:
     return view.person.has_left and not any(topic.is_on for topic in mine)
 
 
-def _after(token: str, choose: _Choose, told: str) -> Response:
+def _after(token: str, choose: _Choose, heading: str) -> Response:
     """Make a choice of the page after leaving, and show where that leaves the person."""
     chosen = _chosen(token, choose)
     view = _view(chosen.link) if chosen else None
     if chosen is None or view is None:
         return _damaged()
+    told = Told(gettext(heading))
     if not chosen.has_changed:
-        told = "Nothing was changed: there was nothing left to do."
+        told = Told(gettext("Nothing was changed"), gettext("There was nothing left to do."))
     if _is_out(view):
         return _out_page(view, told)
     name = "staying" if view.person.gets_promotional else "unsubscribe"
     return _page(view, name, told=told)
 
 
-def _out_page(view: _View, told: str | None = None) -> Response:
+def _out_page(view: _View, told: Told | None = None) -> Response:
     """Show that the person has left, and what can still be done about it."""
     path = _path(view.link)
     return _page(
         view,
         "unsubscribed",
         told=told,
-        keep=KEEP,
+        keep=gettext(KEEP),
         keep_path=f"{path}/keep",
-        stop_measuring=STOP_MEASURING,
+        stop_measuring=gettext(STOP_MEASURING),
         stop_measuring_path=f"{path}/stop-measuring",
         undo_path=f"{path}/undo",
     )
@@ -241,7 +243,7 @@ def _page(view: _View, name: str, **values: object) -> Response:
             person=view.person,
             ends=view.ends,
             sender_name=view.sender_name,
-            leave_path=_path(link),
+            path=_path(link),
             preferences_path=here().links.preferences_path(link.recipient_id, link.delivery_id),
             **values,
         )
@@ -259,7 +261,7 @@ def _damaged() -> Response:
 
 
 def _door(link: UnsubscribeLink, source: Source, method: str) -> Door:
-    return Door(source, method, delivery_id=link.delivery_id, language=LANGUAGE)
+    return Door(source, method, delivery_id=link.delivery_id, language=language().tag)
 
 
 def _is_from_page() -> bool:

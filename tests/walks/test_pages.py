@@ -68,7 +68,10 @@ def test_recipients_pages_need_no_script_at_all(page: str) -> None:
 def test_a_page_has_a_language_a_title_and_one_heading(page: str) -> None:
     text = source(page)
     if page.endswith("/base.html"):
-        assert '<html lang="{{ language }}">' in text or '<html lang="en">' in text
+        assert (
+            '<html lang="{{ language.tag }}" dir="{{ language.direction }}">' in text
+            or '<html lang="en">' in text
+        )
         assert 'name="viewport"' in text
     else:
         assert "{% extends" in text

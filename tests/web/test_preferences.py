@@ -56,7 +56,7 @@ def test_the_page_shows_choices_and_no_address(
     assert page.count("checked") == 3
     assert "Your account" in page
     assert "hello@example.com" in page
-    assert '<html lang="en">' in page
+    assert '<html lang="en" dir="ltr">' in page
     assert "<script" not in page
     assert "style=" not in page
     assert snapshot(db) == before
@@ -187,7 +187,7 @@ def test_a_link_worth_nothing_and_an_erased_person_get_the_same_way_out(
     answers = [answer for one in paths for answer in (client.get(one), client.post(one, data=form))]
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.text for answer in answers}) == 1
-    assert 'action="/fresh-link"' in answers[0].text
+    assert 'action="/fresh-link?lang=en#said"' in answers[0].text
     assert snapshot(db) == before
     with db.transaction() as session:
         session.query(Subscription).delete()

@@ -1,0 +1,75 @@
+"""In which language a recipient's page speaks, and its sentences.
+
+Asked for in the address (``?lang=``), else the person's own, else what the browser asks for. A form
+carries the language in its address: what a person is asked and what they are told after is in one
+language, and the words that are kept as proof are those that were shown.
+"""
+
+from typing import Final
+
+from flask import Flask, g, request
+
+from mailprefs import languages
+from mailprefs.languages import Language
+
+ASKED: Final = "lang"
+SAID: Final = "said"
+"""Where a page says what happened; a form leads there, so that focus does."""
+_KEPT: Final = "mailprefs_language"
+
+
+def install(app: Flask) -> None:
+    """Let the templates of *app* speak."""
+    environment = app.jinja_env
+    environment.add_extension("jinja2.ext.i18n")
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.install_gettext_callables(  # type: ignore[attr-defined]  # the extension adds it
+        _sentence, _form_for, newstyle=True
+    )
+    environment.globals.update(form_to=form_to, link_to=link_to, languages=languages.every)
+    app.context_processor(lambda: {"language": language()})
+
+
+def language() -> Language:
+    """Give the language of the present page."""
+    asked = _asked()
+    if asked is not None:
+        return asked
+    if _KEPT not in g:
+        speak_to(None)
+    kept: Language = g.get(_KEPT)
+    return kept
+
+
+def speak_to(own: str | None) -> None:
+    """Speak a person's own language from here on, unless the address asks for another one."""
+    setattr(g, _KEPT, languages.best(own, request.accept_languages))
+
+
+def gettext(message: str, **values: object) -> str:
+    """Give *message* in the language of the present page, with *values* in it."""
+    return language().gettext(message, **values)
+
+
+def form_to(path: str) -> str:
+    """Give where a form goes that was shown in the present language."""
+    return f"{path}?{ASKED}={language().tag}#{SAID}"
+
+
+def link_to(path: str) -> str:
+    """Give a page's address; a language that was asked for stays asked for."""
+    asked = _asked()
+    return path if asked is None else f"{path}?{ASKED}={asked.tag}"
+
+
+def _sentence(message: str) -> str:
+    """Give a sentence for a template, which puts the values in itself and escapes them."""
+    return language().sentences.gettext(message)
+
+
+def _form_for(one: str, many: str, n: int) -> str:
+    return language().sentences.ngettext(one, many, n)
+
+
+def _asked() -> Language | None:
+    return languages.find(request.args.get(ASKED))
