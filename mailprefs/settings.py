@@ -97,6 +97,8 @@ class Settings(BaseSettings):
     sending_threads: int = Field(default=2, ge=1, le=64)
     connect_timeout: float = Field(default=10, gt=0, le=300)
     read_timeout: float = Field(default=60, gt=0, le=600)
+    # A file to which the ledger's signed head is appended each night; none: the log alone has it.
+    ledger_heads: Path | None = None
     # Who is told of alarms beside the staff pages; the URL may hold a secret of its receiver.
     alarm_url: SecretStr = SecretStr("")
     alarm_mail: str = ""
@@ -116,7 +118,7 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return value.rstrip("/")
 
-    @field_validator("country_db", mode="before")
+    @field_validator("country_db", "ledger_heads", mode="before")
     @classmethod
     def _named_or_none(cls, value: object) -> object:
         """Take an empty text for none: the folder that it would name is no file."""

@@ -40,6 +40,10 @@ class Condition(NamedTuple):
 def of_sending(facts: Facts) -> list[Condition]:
     """List what stands in the way of the sending, gravest first."""
     found = [*_of_vendor(facts), *_of_campaigns(facts), *_of_webhook(facts), *_of_lists(facts)]
+    if facts.broken:
+        found.append(
+            Condition(AlarmKind.LEDGER_BROKEN, "", facts.broken.sentence, facts.broken.since)
+        )
     return [one._replace(sentence=without_people(one.sentence)) for one in found]
 
 

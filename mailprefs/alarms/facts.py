@@ -15,6 +15,7 @@ from mailprefs.deliveries.unknown import Waiting
 from mailprefs.policy import MessageClass
 from mailprefs.rates import Limits
 from mailprefs.schema.campaigns import Campaign
+from mailprefs.schema.choices import LedgerCheck
 from mailprefs.schema.deliveries import HandOver
 from mailprefs.schema.events import MalformedEvent, Reconciliation
 from mailprefs.schema.opens import SpoolPosition
@@ -53,6 +54,13 @@ class Uncompared(NamedTuple):
     reason: str
 
 
+class Broken(NamedTuple):
+    """The consent ledger doesn't hold: since when that is known, and what is wrong."""
+
+    since: datetime
+    sentence: str
+
+
 class Facts(NamedTuple):
     """The sending as the database knows it, at one moment."""
 
@@ -68,6 +76,7 @@ class Facts(NamedTuple):
     set_aside: int = 0
     set_aside_since: datetime | None = None
     uncompared: Uncompared | None = None
+    broken: Broken | None = None
 
 
 def gather(session: Session, settings: Settings, *, now: datetime) -> Facts:
@@ -85,6 +94,7 @@ def gather(session: Session, settings: Settings, *, now: datetime) -> Facts:
         set_aside=set_aside,
         set_aside_since=set_aside_since,
         uncompared=_uncompared(session, now),
+        broken=_broken(session),
     )
 
 
@@ -175,3 +185,10 @@ def _uncompared(session: Session, now: datetime) -> Uncompared | None:
         elif started_at < now - _COMPARED_WITHIN:
             failed.append((started_at, "It was cut off."))
     return Uncompared(len(failed), failed[-1][0], failed[0][1]) if failed else None
+
+
+def _broken(session: Session) -> Broken | None:
+    found = session.get(LedgerCheck, 1)
+    if found is None or found.sentence is None or found.broken_since is None:
+        return None
+    return Broken(found.broken_since, found.sentence)

@@ -17,6 +17,7 @@ class AlarmKind(StrEnum):
     VENDOR_TRACKING = "vendor_tracking"
     EVENTS_SET_ASIDE = "events_set_aside"
     LISTS_NOT_COMPARED = "lists_not_compared"
+    LEDGER_BROKEN = "ledger_broken"
     SPOOL_FILLING = "spool_filling"
     DISK_FILLING = "disk_filling"
 
@@ -113,6 +114,14 @@ ADVICE: Final = MappingProxyType(
             "Give the key access to the vendor's suppressions, or wait until the vendor answers; "
             "then compare once by hand.",
             "mailprefs reconcile",
+        ),
+        AlarmKind.LEDGER_BROKEN: Advice(
+            "The consent ledger is broken",
+            "Sending and choices go on by the current state, which the ledger only proves. What "
+            "the entries from the named one on prove is in doubt.",
+            "Change nothing. Copy the database, check it against every head that was kept, and "
+            "compare it with the last good backup.",
+            "mailprefs ledger verify",
         ),
         AlarmKind.SPOOL_FILLING: Advice(
             "The spool fills",

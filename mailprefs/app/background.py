@@ -4,7 +4,7 @@ import logging
 import threading
 from typing import Final
 
-from mailprefs.app.joining import comparison, numbers, retention
+from mailprefs.app.joining import comparison, ledger_check, numbers, retention
 from mailprefs.errors import StoreUnavailable
 from mailprefs.jobs.alarms import Watch
 from mailprefs.jobs.dispatch import Office, Workers
@@ -42,6 +42,7 @@ class Background:
             "tidy": self._tidy,
             "alarms": lambda: watch.run(self._stop),
             "numbers": lambda: numbers(parts).run(self._stop),
+            "ledger": lambda: ledger_check(parts).run(self._stop),
             "retention": lambda: retention(parts).run(self._stop),
         }
         compare = comparison(parts)

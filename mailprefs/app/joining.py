@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from mailprefs.jobs.closing import Closing
+    from mailprefs.jobs.ledger import Nightly
     from mailprefs.jobs.reconciliation import Comparison
     from mailprefs.jobs.retention import Retention
     from mailprefs.vendor.suppression_lists import SuppressionLists
@@ -162,6 +163,20 @@ def retention(parts: Parts) -> "Retention":
     from mailprefs.jobs.retention import Retention
 
     return Retention(db=parts.db, zone=parts.settings.time_zone, clock=parts.clock)
+
+
+def ledger_check(parts: Parts) -> "Nightly":
+    """Give what checks the consent ledger each night, and keeps its head."""
+    from mailprefs.consent.heads import Seal
+    from mailprefs.jobs.ledger import Nightly
+
+    return Nightly(
+        db=parts.db,
+        seal=Seal(parts.token_keys),
+        heads=parts.settings.ledger_heads,
+        zone=parts.settings.time_zone,
+        clock=parts.clock,
+    )
 
 
 def session_key(secret: bytes) -> bytes:

@@ -38,7 +38,7 @@ _PLACES: Final = {
         "suppressions", "suppression_group", "Addresses that are not to be mailed."
     ),
     "reconcile": _Place("suppressions", "reconcile", "Compare with the vendor's lists now."),
-    "ledger": _Place("people", "ledger_group", "Check the consent ledger."),
+    "ledger": _Place("ledger", "ledger_group", "Check the consent ledger; keep its head."),
     "campaign": _Place("campaigns", "campaign_group", "Write, check, send and stop campaigns."),
     "sending": _Place("pace", "sending_group", "See why all sending stands, and go on."),
     "report": _Place("reports", "report", "Print what became of a campaign."),

@@ -1,10 +1,10 @@
-"""Recipients at the console: import them, look one up, record their choices, check the ledger."""
+"""Recipients at the console: import them, look one up, record their choices."""
 
 import re
 import shlex
 import unicodedata
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 from mailprefs import audit, preferences, recipients, times
 from mailprefs.addresses import AddressHasher
 from mailprefs.cli import console
-from mailprefs.consent import ledger
 from mailprefs.db.database import Gate
 from mailprefs.errors import BadInput, NotFound
 from mailprefs.jobs.imports.order import ImportOrder
@@ -163,36 +162,6 @@ def set_subscription(address: str, slug: str, state: str, acting_as: str | None)
         wait_for_requests(parts.db, recipient_id)
     now = "now" if done.has_changed else "already"
     click.echo(f"That person is {now} {state} ({slug}).")
-
-
-@click.group("ledger")
-def ledger_group() -> None:
-    """Check the consent ledger, the history of every choice."""
-
-
-@ledger_group.command("verify")
-@console.type_json
-def verify(*, as_json: bool) -> None:
-    """Check the whole chain.
-
-    Exits 1 and names the first bad entry if it doesn't hold.
-    """
-    parts = console.opened()
-    with parts.db.reading() as session:
-        entries = ledger.verify(session)
-        head = ledger.head(session)
-    document = {
-        "entries": entries,
-        "head": head.entry_hash.hex(),
-        "verified_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    console.answer(
-        document,
-        as_json=as_json,
-        show=lambda: click.echo(
-            f"All {entries:,} entries hold; the head is {head.entry_hash.hex()}."
-        ),
-    )
 
 
 def _known(session: Session, hasher: AddressHasher, address: str) -> Recipient:

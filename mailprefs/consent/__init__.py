@@ -1,7 +1,8 @@
 """The consent ledger: what people chose, under which words and which policy, provable later."""
 
+from mailprefs.consent.checking import verify
 from mailprefs.consent.entries import GENESIS, Entry, Head, Row, Shown, rows
-from mailprefs.consent.ledger import SLICE, Recorded, append, head, history, lock, store, verify
+from mailprefs.consent.ledger import SLICE, Recorded, append, forget, head, history, lock, store
 from mailprefs.consent.policies import (
     current_policy,
     policy_at,
@@ -21,6 +22,7 @@ __all__ = [
     "Shown",
     "append",
     "current_policy",
+    "forget",
     "head",
     "history",
     "lock",

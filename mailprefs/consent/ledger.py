@@ -1,4 +1,4 @@
-"""Appending to the consent ledger, and reading it: one chain, without a gap, whoever writes.
+"""Appending to the consent ledger, reading and forgetting: one chain, gap-free, whoever writes.
 
 Whoever appends locks the head row first (lock order: gate, ledger head, rows). A slice has at most
 1,000 entries, so that a person's opt-out never waits for an import.
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Result, Table, insert, select, update
+from sqlalchemy import Table, insert, select, update
 from sqlalchemy.orm import Session
 
 from mailprefs.consent.entries import (
@@ -17,14 +17,10 @@ from mailprefs.consent.entries import (
     Entry,
     Head,
     Row,
-    chained,
-    commitment,
-    names,
     read,
     rows,
 )
 from mailprefs.db import dialects
-from mailprefs.errors import LedgerBroken
 from mailprefs.schema.choices import ConsentEntry, ConsentHead
 
 SLICE: Final = 1_000
@@ -103,59 +99,20 @@ def history(session: Session, recipient_id: int) -> list[Recorded]:
     return [Recorded(seq, at, read(text)) for seq, at, text in found if text is not None]
 
 
-def verify(session: Session, anchor: Head | None = None) -> int:
-    """Check every entry of the ledger, and give how many there are.
+def forget(session: Session, recipient_id: int, *, limit: int = SLICE) -> int:
+    """Make at most *limit* of a person's entries unreadable for ever; give how many that were.
 
-    *anchor* is a head that was kept outside the database: only against one can a ledger be told
-    whose tail was cut off, or that was written anew from some entry on. An entry that was erased
-    (salt, payload and recipient_id all NULL) is checked by its hash alone. Memory stays flat.
-
-    :raises LedgerBroken: naming the first bad entry's seq.
+    Salt, payload and recipient go, commitment and hash stay, so the chain verifies as before. The
+    caller goes on until it gives less than *limit*.
     """
-    kept = head(session)
-    at = GENESIS
-    with _stream(session) as found:
-        for row in found:
-            at = _checked(Row._make(row), at)
-            if anchor is not None and at.seq == anchor.seq and at != anchor:
-                raise _broken(at.seq, "is not the one whose head was kept")
-    for end in (kept, anchor):
-        if end is not None and at.seq < end.seq:
-            raise _broken(at.seq + 1, "is missing, and every one after it")
-    if at != kept:
-        raise _broken(at.seq, "is not where the head row says the ledger ends")
-    return at.seq
-
-
-def _checked(row: Row, previous: Head) -> Head:
-    """Check one entry against the one before; give its place in the chain."""
-    expected = previous.seq + 1
-    if row.seq != expected:
-        raise _broken(expected, "is missing")
-    if row.salt is None or row.payload is None or row.recipient_id is None:
-        if (row.salt, row.payload, row.recipient_id) != (None, None, None):
-            raise _broken(row.seq, "is erased in part only")
-    elif commitment(row.salt, row.payload) != row.commitment:
-        raise _broken(row.seq, "doesn't say what was committed to")
-    elif not names(row.payload, row.recipient_id):
-        raise _broken(row.seq, "is another person's")
-    if chained(previous.entry_hash, row.seq, row.recorded_at, row.commitment) != row.entry_hash:
-        raise _broken(row.seq, "doesn't follow from the entries before it")
-    return Head(row.seq, row.entry_hash)
-
-
-def _broken(seq: int, what: str) -> LedgerBroken:
-    return LedgerBroken(
-        f"The consent ledger is broken: entry {seq} {what}. "
-        f"Keep this database as it is, and compare it with a backup."
+    oldest = (
+        select(ConsentEntry.seq)
+        .where(ConsentEntry.recipient_id == recipient_id)
+        .order_by(ConsentEntry.seq)
+        .limit(limit)
     )
-
-
-def _stream(session: Session) -> Result[Any]:
-    """Give all entries in order, a slice in memory at a time; close it, also on the way out."""
-    columns = (_ENTRIES.c[name] for name in COLUMNS)
-    query = select(*columns).order_by(_ENTRIES.c.seq).execution_options(yield_per=SLICE)
-    return session.execute(query)
+    erased = update(ConsentEntry).where(ConsentEntry.seq.in_(oldest))
+    return dialects.changed(session, erased.values(salt=None, payload=None, recipient_id=None))
 
 
 def _insert_sqlite(session: Session, made: Sequence[Row]) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from mailprefs import opens, subscriptions, suppressions
 from mailprefs.consent import Recorded
 from mailprefs.consent.entries import read
+from mailprefs.db import dialects
 from mailprefs.db.database import require_taking
 from mailprefs.policy import Choice, Purpose, Source, SubscriptionState, SuppressionReason
 from mailprefs.preferences.choosing import last_said
@@ -42,9 +43,12 @@ class _Rows(NamedTuple):
     tracking: Choice
 
 
-def differences(session: Session) -> Iterator[Difference]:
-    """Give everything on which the rows disagree with the ledger; memory stays flat."""
-    for person, said in _people(session):
+def differences(session: Session, among: Sequence[int] | None = None) -> Iterator[Difference]:
+    """Give everything on which the rows disagree with the ledger; memory stays flat.
+
+    *among* are recipients' numbers; without them everybody is compared.
+    """
+    for person, said in _people(session, among):
         rows = _rows(session, person)
         topics = _topics(said)
         for topic_id in sorted(rows.topics.keys() | topics.keys()):
@@ -56,13 +60,14 @@ def differences(session: Session) -> Iterator[Difference]:
             yield Difference(person.id, Purpose.OPEN_TRACKING, None)
 
 
-def rebuild(session: Session) -> int:
+def rebuild(session: Session, among: Sequence[int] | None = None) -> int:
     """Make the rows say what the ledger says; give how many things were different.
 
-    The edge opens the transaction with ``Gate.TAKING``.
+    The edge opens the transaction with ``Gate.TAKING``, for a few people at a time (*among*), as
+    others' choices wait for it.
     """
     require_taking(session)
-    found = list(differences(session))
+    found = list(differences(session, among))
     said_by = dict[int, dict[tuple[str, int | None], Recorded]]()
     for one in found:
         person = session.get_one(Recipient, one.recipient_id)
@@ -80,14 +85,15 @@ def rebuild(session: Session) -> int:
 
 
 def _people(
-    session: Session,
+    session: Session, among: Sequence[int] | None
 ) -> Iterator[tuple[Recipient, dict[tuple[str, int | None], Recorded]]]:
     """Give everybody with the last entry about each thing, a slice in memory at a time."""
     after = 0
+    whom = select(Recipient).order_by(Recipient.id).limit(_SLICE)
+    if among is not None:
+        whom = whom.where(dialects.among(session, Recipient.id, among))
     while True:
-        people = session.scalars(
-            select(Recipient).where(Recipient.id > after).order_by(Recipient.id).limit(_SLICE)
-        ).all()
+        people = session.scalars(whom.where(Recipient.id > after)).all()
         if not people:
             return
         said = _said(session, [person.id for person in people])

@@ -94,6 +94,25 @@ class ConsentHead(Base):
     entry_hash: Mapped[bytes] = column(LargeBinary(32))
 
 
+class LedgerCheck(Base):
+    """The one row of the ledger's nightly check: how far it is, and what the last one found."""
+
+    __tablename__ = "ledger_checks"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = column(Integer, primary_key=True, autoincrement=False)
+    begun_at: Mapped[datetime] = column(UtcDateTime)
+    # The last sign of life, and the end; None while it is under way or broke off.
+    seen_at: Mapped[datetime] = column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = column(UtcDateTime)
+    # Everything up to this entry holds.
+    seq: Mapped[int] = column(BigId)
+    entry_hash: Mapped[bytes] = column(LargeBinary(32))
+    # What is wrong, and since when that is known; None while all that was checked holds.
+    sentence: Mapped[str | None] = column(Text)
+    broken_since: Mapped[datetime | None] = column(UtcDateTime)
+
+
 class Suppression(Base):
     """An address, by keyed hash, that is not to be mailed; one row a reason, each liftable."""
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from mailprefs.alarms import conditions
-from mailprefs.alarms.facts import Facts, Open, Stopped, Uncompared
+from mailprefs.alarms.facts import Broken, Facts, Open, Stopped, Uncompared
 from mailprefs.alarms.kinds import AlarmKind
 from mailprefs.campaigns.progress import Missed, Stalled
 from mailprefs.deliveries.unknown import Waiting
@@ -92,6 +92,12 @@ def test_nothing_in_the_way_is_no_alarm() -> None:
                 "12 events of the vendor's webhook couldn't be read in the last 24 hours and were "
                 "set aside."
             ),
+        ),
+        (
+            QUIET._replace(broken=Broken(NOW - HOUR, "Entry 7 is missing.")),
+            AlarmKind.LEDGER_BROKEN,
+            "",
+            "Entry 7 is missing.",
         ),
         (
             QUIET._replace(uncompared=Uncompared(2, NOW - HOUR, "The key may not read them.")),

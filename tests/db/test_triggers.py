@@ -1,5 +1,6 @@
 """What must never change is refused by the database itself, whoever asks."""
 
+import itertools
 from datetime import UTC, datetime
 
 import pytest
@@ -97,6 +98,58 @@ def test_erasing_an_entry_is_allowed_and_only_as_a_whole(db: Database) -> None:
     with db.reading() as session:
         assert consent.verify(session) == 3
         assert [one.seq for one in consent.history(session, 1)] == [1, 3]
+
+
+ERASED = ("salt", "payload", "recipient_id")
+KEPT = {
+    "seq": "seq + 100",
+    "recorded_at": "'2020-01-01 00:00:00'",
+    "commitment": "entry_hash",
+    "entry_hash": "commitment",
+}
+PARTS = [some for n in (1, 2) for some in itertools.combinations(ERASED, n)]
+
+
+@pytest.mark.parametrize("gone", PARTS, ids="-".join)
+def test_no_part_of_an_entry_is_erased_without_the_rest(db: Database, gone: list[str]) -> None:
+    filled(db)
+    before = everything(db)
+    parts = ", ".join(f"{name} = NULL" for name in gone)
+    with pytest.raises(DBAPIError, match="may only be erased"):
+        run(db, f"UPDATE consent_entries SET {parts} WHERE seq = 2")  # noqa: S608 - the names above
+    assert everything(db) == before
+
+
+@pytest.mark.parametrize("with_erasure", [False, True])
+@pytest.mark.parametrize("seq", [1, 2, 3])
+@pytest.mark.parametrize("column", KEPT)
+def test_what_the_chain_is_made_of_never_changes(
+    db: Database, column: str, seq: int, *, with_erasure: bool
+) -> None:
+    """Neither by itself nor along with an erasure, of a readable entry or of an erased one."""
+    filled(db)
+    run(db, ERASE + " WHERE seq = 3")
+    before = everything(db)
+    change = f"{column} = {KEPT[column]} WHERE seq = {seq}"
+    start = f"{ERASE}, " if with_erasure else "UPDATE consent_entries SET "
+    with pytest.raises(DBAPIError, match="may only be erased"):
+        run(db, start + change)
+    assert everything(db) == before
+
+
+def test_no_entry_is_given_to_somebody_else_or_said_anew(db: Database) -> None:
+    filled(db)
+    before = everything(db)
+    literal = "x'00'" if db.is_sqlite else "'\\x00'\\:\\:bytea"
+    for values in (
+        "recipient_id = 2",
+        f"salt = {literal}, payload = '{{}}', recipient_id = 2",
+        f"salt = {literal}, payload = NULL, recipient_id = NULL",
+        "salt = NULL, payload = '', recipient_id = NULL",
+    ):
+        with pytest.raises(DBAPIError, match="may only be erased"):
+            run(db, f"UPDATE consent_entries SET {values} WHERE seq = 2")  # noqa: S608 - as above
+    assert everything(db) == before
 
 
 def test_an_erased_entry_is_not_filled_again(db: Database) -> None:

@@ -12,10 +12,9 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from mailprefs import audit, preferences
+from mailprefs import audit, consent, preferences
 from mailprefs.addresses import normalise
 from mailprefs.audit import CONSOLE, Actor
-from mailprefs.consent import ledger
 from mailprefs.consent.wordings import wording_text
 from mailprefs.db.database import Database, Gate
 from mailprefs.errors import BadFile, BadInput, Conflict, NotFound
@@ -201,7 +200,7 @@ def snapshot(db: Database) -> dict[str, list[Any]]:
                 for number, address in session.execute(
                     select(Recipient.id, Recipient.address).order_by(Recipient.id)
                 )
-                for entry in ledger.history(session, number)
+                for entry in consent.history(session, number)
             ],
         }
 
@@ -310,10 +309,10 @@ def test_every_new_yes_stands_in_the_ledger_with_its_proof(
     result = bring(db, golden, actor=Actor(staff, "console"))
 
     with db.reading() as session:
-        assert ledger.verify(session) == ADDED + 2
-        (judy,) = ledger.history(session, people["judy"])
-        (ken,) = ledger.history(session, people["ken"])
-        assert ledger.history(session, people["carol"]) == []
+        assert consent.verify(session) == ADDED + 2
+        (judy,) = consent.history(session, people["judy"])
+        (ken,) = consent.history(session, people["ken"])
+        assert consent.history(session, people["carol"]) == []
         entry = judy.entry
         assert (entry.purpose, entry.topic_id, entry.old, entry.new) == (
             "promotional_email",
@@ -396,7 +395,7 @@ def test_a_second_run_of_the_same_file_changes_nobody(
     assert again.unchanged == first.added + first.updated + first.unchanged
     assert again.kept_out == first.kept_out
     with db.reading() as session:
-        ledger.verify(session)
+        consent.verify(session)
 
 
 @pytest.mark.usefixtures("people")
@@ -496,7 +495,7 @@ def test_what_imports_write_is_what_the_ledger_says(
     assert counts.kept_out == {"unsubscribed": 8 if first is ImportedAs.SUBSCRIBED else 20}
     with db.reading() as session:
         assert list(differences(session)) == []
-        ledger.verify(session)
+        consent.verify(session)
 
 
 @pytest.mark.usefixtures("people")
@@ -562,7 +561,7 @@ def test_a_line_that_says_no_ends_the_mail_of_who_is_subscribed(
     ]
     with db.reading() as session:
         carol = session.scalars(select(Recipient).where(Recipient.first_name == "Carol")).one()
-        history = ledger.history(session, carol.id)
+        history = consent.history(session, carol.id)
         assert {one.entry.source for one in history} == {Source.IMPORT}
         assert {one.entry.source_ref for one in history} == {f"import:{first.import_id}"}
     before = snapshot(db)

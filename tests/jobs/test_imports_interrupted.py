@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from mailprefs import consent
 from mailprefs.addresses import normalise
 from mailprefs.audit import CONSOLE
-from mailprefs.consent import ledger
 from mailprefs.db.database import Database, Gate
 from mailprefs.errors import BadFile, Conflict, StoreUnavailable
 from mailprefs.jobs.imports import reading
@@ -125,7 +125,7 @@ def assert_whole(db: Database) -> None:
         assert len(found) == len(expected) and set(found) == expected
         subscribed = select(func.count()).where(Subscription.state == SubscriptionState.SUBSCRIBED)
         assert session.scalar(subscribed) == len(expected)
-        assert ledger.verify(session) == len(expected)
+        assert consent.verify(session) == len(expected)
         refused = session.scalars(select(ImportRefusal.line).order_by(ImportRefusal.line)).all()
         assert refused == BROKEN
         (row,) = session.scalars(select(Import)).all()
