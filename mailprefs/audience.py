@@ -10,16 +10,22 @@ Who is **chosen** in the first place:
   in any state. Those who left or never confirmed are kept out, with that reason.
 * administrative in bulk: everybody we know.
 * a single message of a standing campaign: the person it is addressed to.
+
+Both conditions have places for the moment of asking; whoever runs a statement that is made of them
+fills these by ``asked``. A pause and a frequency hold back promotional mail, and nothing else.
 """
 
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Exists,
+    Integer,
     Select,
     String,
     and_,
+    bindparam,
     case,
     exists,
     func,
@@ -36,14 +42,21 @@ from mailprefs.policy import (
     SubscriptionState,
     SuppressionReason,
 )
+from mailprefs.schema.base import UtcDateTime
 from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.choices import Suppression
+from mailprefs.schema.deliveries import LastPromotion
 from mailprefs.schema.people import Recipient, Subscription
 
 CONFIRMATIONS: Final = frozenset({"confirmation"})
 """Single messages that ask a person to confirm an address: all that an unconfirmed one gets."""
 _TO_UNCONFIRMED: Final = CONFIRMATIONS | {"alarm"}
 """Besides, the operator's own alarms: their address is set by the operator and read by them."""
+WEEK: Final = timedelta(days=7)
+"""How long after one campaign another reaches somebody who wants at most one message a week."""
+_AT: Final = bindparam("asked_at", type_=UtcDateTime)
+_WEEK_BEFORE: Final = bindparam("asked_week_before", type_=UtcDateTime)
+_BY: Final = bindparam("asked_by", type_=Integer)
 
 
 class Audience(NamedTuple):
@@ -72,9 +85,22 @@ def of(campaign: Campaign) -> Audience:
     return Audience(campaign.topic_id, campaign.message_class, campaign.template)
 
 
-def eligible(audience: Audience) -> Select[int]:
+def asked(now: datetime, campaign_id: int = 0) -> dict[str, object]:
+    """Give the values for the places in ``may_get`` and ``reason``: who asks, and when.
+
+    A campaign is never in its own way: who gets at most one a week, and was in a claim of this very
+    campaign, may be in another of it. 0: no campaign has claimed anybody yet.
+    """
+    return {
+        "asked_at": now,
+        "asked_week_before": now - WEEK,
+        "asked_by": campaign_id,
+    }
+
+
+def eligible(audience: Audience, now: datetime) -> Select[int]:
     """Give the query for the ids of all recipients who may get a message to *audience*."""
-    return chosen(audience).where(may_get(audience))
+    return chosen(audience).where(may_get(audience)).params(asked(now))
 
 
 def chosen(audience: Audience) -> Select[int]:
@@ -102,6 +128,7 @@ def may_get(audience: Audience) -> ColumnElement[bool]:
         conditions.append(Recipient.address_origin != AddressOrigin.UNCONFIRMED)
     if audience.needs_subscription:
         conditions.append(Subscription.state == SubscriptionState.SUBSCRIBED)
+        conditions += [~_paused(), ~_has_had_enough()]
     return and_(*conditions)
 
 
@@ -109,11 +136,17 @@ def reason(audience: Audience) -> ColumnElement[str | None]:
     """Give why a person is kept out, as a ``Skip`` word; NULL for a person who may get it.
 
     Where several reasons hold, the one a person would name first: erased, left, suppressed,
-    never confirmed, never subscribed.
+    never confirmed, never subscribed, paused, reached by another campaign within a week.
     """
     left: ColumnElement[bool] = _suppressed(audience, SuppressionReason.UNSUBSCRIBED)
+    later: list[tuple[ColumnElement[bool], str]] = []
     if audience.needs_subscription:
         left = or_(Subscription.state == SubscriptionState.UNSUBSCRIBED, left)
+        is_subscribed = Subscription.state == SubscriptionState.SUBSCRIBED
+        later = [
+            (and_(is_subscribed, _paused()), Skip.PAUSED.value),
+            (is_subscribed, Skip.TOO_FREQUENT.value),
+        ]
     return case(
         (may_get(audience), null()),
         (
@@ -123,6 +156,7 @@ def reason(audience: Audience) -> ColumnElement[str | None]:
         (left, Skip.UNSUBSCRIBED.value),
         (_suppressed(audience), Skip.SUPPRESSED.value),
         (Recipient.address_origin == AddressOrigin.UNCONFIRMED, Skip.UNCONFIRMED.value),
+        *later,
         else_=Skip.NOT_SUBSCRIBED.value,
     ).cast(String(24))
 
@@ -143,23 +177,25 @@ def complained() -> ColumnElement[bool]:
     )
 
 
-def why_not(audience: Audience) -> Select[str, int]:
+def why_not(audience: Audience, now: datetime) -> Select[str, int]:
     """Give the query for how many of the chosen are kept out, by reason."""
     kept_out = chosen(audience).add_columns(reason(audience).label("reason")).subquery()
     return (
         select(kept_out.c.reason, func.count())
         .where(kept_out.c.reason.is_not(None))
         .group_by(kept_out.c.reason)
+        .params(asked(now))
     )
 
 
-def forecast(session: Session, audience: Audience) -> Forecast:
+def forecast(session: Session, audience: Audience, now: datetime) -> Forecast:
     """Count whom a campaign to *audience* would reach if it were frozen now.
 
     One statement, so the numbers add up while people come and go.
     """
     people = chosen(audience).add_columns(reason(audience).label("reason")).subquery()
-    rows = session.execute(select(people.c.reason, func.count()).group_by(people.c.reason))
+    query = select(people.c.reason, func.count()).group_by(people.c.reason)
+    rows = session.execute(query, asked(now))
     counts: dict[str | None, int] = dict(rows.all())
     reached = counts.pop(None, 0)
     kept_out = {Skip(word): n for word, n in sorted(counts.items()) if word is not None}
@@ -177,3 +213,21 @@ def _suppressed(audience: Audience, why: SuppressionReason | None = None) -> Exi
     if why is not None:
         conditions.append(Suppression.reason == why)
     return exists().where(*conditions).correlate(Recipient)
+
+
+def _paused() -> ColumnElement[bool]:
+    """Give whether a pause of all promotional mail is on; NULL never, as nobody's is unknown."""
+    return and_(Recipient.paused_until.is_not(None), Recipient.paused_until > _AT)
+
+
+def _has_had_enough() -> ColumnElement[bool]:
+    """Give whether another campaign has reached somebody this week who wants one a week.
+
+    The column is asked first: it stands in the row that is read anyway, and is NULL for all others.
+    """
+    reached = exists().where(
+        LastPromotion.recipient_id == Recipient.id,
+        LastPromotion.at > _WEEK_BEFORE,
+        LastPromotion.campaign_id != _BY,
+    )
+    return and_(Recipient.frequency.is_not(None), reached.correlate(Recipient))

@@ -93,6 +93,8 @@ class Skip(StrEnum):
     CANCELLED = "cancelled"
     EMPTY_FIELD = "empty_field"
     NOT_ON_ALLOW_LIST = "not_on_allow_list"
+    PAUSED = "paused"
+    TOO_FREQUENT = "too_frequent"
 
 
 class Failure(StrEnum):
@@ -134,11 +136,21 @@ class Choice(StrEnum):
         return self in _NO
 
 
+class Frequency(StrEnum):
+    """How much promotional mail a person wants at most, of all topics together."""
+
+    ANY = "any"
+    WEEKLY = "weekly"
+
+
 class Purpose(StrEnum):
-    """What a choice is about."""
+    """What a choice is about: the first two take a yes or a no, the others a word of their own."""
 
     PROMOTIONAL_EMAIL = "promotional_email"
     OPEN_TRACKING = "open_tracking"
+    PAUSE = "pause"
+    FREQUENCY = "frequency"
+    LANGUAGE = "language"
 
 
 class TrackingMode(StrEnum):

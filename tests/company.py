@@ -143,7 +143,7 @@ class Company:
     def start(self, number: int) -> None:
         """Check a campaign and let it go now."""
         with self.db.reading() as session:
-            done = review.review(session, number, self.parts.settings)
+            done = review.review(session, number, self.parts.settings, now=self.clock())
         now = self.clock()
         with self.db.transaction() as session:
             review.require(session, done, self.author, now=now)

@@ -116,7 +116,7 @@ class Review:
         }
 
 
-def review(session: Session, campaign_id: int, settings: Settings) -> Review:
+def review(session: Session, campaign_id: int, settings: Settings, *, now: datetime) -> Review:
     """Run every check of one campaign against the people it would reach now.
 
     It only reads, and a million people take seconds: never inside a writing transaction.
@@ -127,7 +127,7 @@ def review(session: Session, campaign_id: int, settings: Settings) -> Review:
     topic = session.get_one(Topic, campaign.topic_id)
     sender = session.get_one(Sender, topic.sender_id)
     who = audience.of(campaign)
-    reach = audience.forecast(session, who)
+    reach = audience.forecast(session, who, now)
     found = [
         *_about_sender(sender, settings),
         *_about_content(session, campaign, sender, settings),
@@ -140,7 +140,7 @@ def review(session: Session, campaign_id: int, settings: Settings) -> Review:
     found.append(Finding(_UNREACHABLE, Severity.WARN, _CANT_BE_REACHED))
     if not who.needs_subscription:
         found.append(Finding(_HELD_BACK, Severity.WARN, _WILL_BE_DROPPED))
-    checks = [_check(session, who, finding, reach.eligible) for finding in found]
+    checks = [_check(session, who, finding, reach.eligible, now) for finding in found]
     # A field without a fallback that everybody has is no fault.
     checks = [check for check in checks if check.people or check.code not in _OF_SOME]
     return Review(
@@ -297,12 +297,14 @@ def _block(code: str, sentence: str) -> Finding:
     return Finding(code, Severity.BLOCK, sentence)
 
 
-def _check(session: Session, who: audience.Audience, finding: Finding, eligible: int) -> Check:
+def _check(
+    session: Session, who: audience.Audience, finding: Finding, eligible: int, now: datetime
+) -> Check:
     """Say how many people a finding concerns: those whom it is about, else everybody."""
     people = eligible
     if finding.code in _OF_SOME:
         is_one = _concerns(session, finding)
-        some = audience.eligible(who).where(is_one).subquery()
+        some = audience.eligible(who, now).where(is_one).subquery()
         people = session.execute(select(func.count()).select_from(some)).scalar_one()
     blocks = finding.severity is Severity.BLOCK
     return Check(

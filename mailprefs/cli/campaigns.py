@@ -116,7 +116,7 @@ def check(campaign_id: int, *, as_json: bool) -> int:
     """
     parts = console.opened()
     with parts.db.reading() as session:
-        done = review.review(session, campaign_id, parts.settings)
+        done = review.review(session, campaign_id, parts.settings, now=console.now())
     console.answer(done.as_json(), as_json=as_json, show=lambda: _show_review(done))
     return 1 if done.blocks else 0
 

@@ -65,7 +65,7 @@ def send(  # noqa: PLR0913, PLR0917 - the options of one command
         raise BadInput(msg)
     parts = console.opened()
     with parts.db.reading() as session:
-        done = review.review(session, campaign_id, parts.settings)
+        done = review.review(session, campaign_id, parts.settings, now=console.now())
     now = console.now()
     delay = 0 if at_once else parts.settings.undo_delay
     due = _due(at, zone, occurrence) or schedule.due_after(now, delay)

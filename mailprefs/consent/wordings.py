@@ -14,6 +14,9 @@ from mailprefs.schema.choices import PurposeRow, Wording
 _NAMES: Final = {
     Purpose.PROMOTIONAL_EMAIL: "Promotional e-mail",
     Purpose.OPEN_TRACKING: "Measuring whether e-mails are opened",
+    Purpose.PAUSE: "Pausing promotional e-mail",
+    Purpose.FREQUENCY: "How often promotional e-mail comes",
+    Purpose.LANGUAGE: "The language of pages and e-mails",
 }
 
 

@@ -10,6 +10,7 @@
 ``counts``   how a campaign stands; the sum always holds
 ``settle``   lost leases, and campaigns that have come to their end
 ``single``   one message to one person, on the same path
+``weekly``   who wants at most one promotional message a week
 
 Whoever locks several of the rows that all share takes them in this order, so that nobody waits in a
 circle (PostgreSQL; on SQLite there is one writer at a time):
@@ -21,7 +22,8 @@ circle (PostgreSQL; on SQLite there is one writer at a time):
 5. ``campaigns``, by id, and only with FOR NO KEY UPDATE: a claim, which has its batch already,
    refers to its campaign when it splits the batch, and must not wait for that
 6. ``batches``
-7. ``deliveries``, ``measured``, ``measured_totals``
+7. ``last_promotions``, by recipient
+8. ``deliveries``, ``measured``, ``measured_totals``
 
 A claim takes pending batches only, and passes over those that are locked. Who ends campaigns passes
 over those that are locked, too.

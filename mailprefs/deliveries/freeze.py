@@ -141,7 +141,7 @@ def _freeze_slice(session: Session, campaign: Campaign, size: int, now: datetime
         select(Recipient.id).where(*within).order_by(Recipient.id).offset(size - 1).limit(1)
     ).scalar_one_or_none()
     upto = end if last is None else last
-    counts = _insert(session, campaign, upto, consent.policy_in_force(session, now))
+    counts = _insert(session, campaign, upto, now)
     reached = counts.pop(None, 0)
     campaign.frozen += reached
     campaign.chosen += reached + sum(counts.values())
@@ -157,22 +157,24 @@ def _freeze_slice(session: Session, campaign: Campaign, size: int, now: datetime
 
 
 def _insert(
-    session: Session, campaign: Campaign, upto: int, policy_version_id: int
+    session: Session, campaign: Campaign, upto: int, now: datetime
 ) -> dict[str | None, int]:
     """Insert the deliveries of one slice; give how many people there are by reason, None: may.
 
     One view of the people for both: on PostgreSQL one statement, on SQLite the transaction.
     """
+    policy_version_id = consent.policy_in_force(session, now)
     blocks = _blocks(session, campaign)
     is_sqlite = dialects.is_sqlite(session)
     inserting, counting, chosen = _statements(
         audience.of(campaign), tuple(block.language for block in blocks), is_sqlite=is_sqlite
     )
-    values: dict[str, int] = {
+    values: dict[str, object] = {
         "after": campaign.frozen_to,
         "upto": upto,
         "campaign": campaign.id,
         "policy_version": policy_version_id,
+        **audience.asked(now),
     }
     values |= {f"last_{number}": block.last for number, block in enumerate(blocks)}
     if not is_sqlite:

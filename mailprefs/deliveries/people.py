@@ -24,6 +24,7 @@ from mailprefs import audience
 from mailprefs.audience import Audience
 from mailprefs.db import dialects
 from mailprefs.db.kept import Kept
+from mailprefs.deliveries import weekly
 from mailprefs.deliveries.pick import Picked
 from mailprefs.policy import (
     Choice,
@@ -91,6 +92,7 @@ class _Asked(NamedTuple):
     choices: Sequence[str]
     regions: Sequence[str | None]
     apples: Sequence[object]
+    frequencies: Sequence[str | None]
     whys: Sequence[str | None]
     owns: Sequence[object]
 
@@ -121,12 +123,25 @@ def read(
         found.skipped |= more
         asked = asked.without(more)
         found.people = _people(asked, modes, names)
+    if whom.needs_subscription and any(asked.frequencies):
+        late = _too_late(session, picked, asked, now)
+        found.skipped |= late
+        asked = asked.without(late)
+        found.people = _people(asked, modes, names)
     found.modes, measured = _marks(asked, modes, picked)
     apple = set(compress(asked.deliveries, asked.apples))
     found.apple = [one for one in measured if one in apple]
     found.measured = [one for one in measured if one not in apple] if apple else measured
     found.fields = _fields(found.people, content, names)
     return found
+
+
+def _too_late(session: Session, picked: Picked, asked: _Asked, now: datetime) -> dict[int, Skip]:
+    """Let the campaign reach who wants one message a week; give whom another just reached first."""
+    weekly_ones = compress(zip(asked.recipients, asked.deliveries, strict=True), asked.frequencies)
+    deliveries = dict(weekly_ones)
+    late = weekly.take_turns(session, picked.campaign_id, deliveries, now=now)
+    return {deliveries[one]: Skip.TOO_FREQUENT for one in late}
 
 
 def _people(asked: _Asked, modes: "_Modes", names: tuple[str, ...] | None) -> Persons:
@@ -174,7 +189,12 @@ def _ask(
     each row, and each time may wait for it, with the gate held, for as long as those please to run.
     """
     since = (now - timedelta(days=APPLE_DAYS)).date()
-    values = {"first": picked.first_id, "last": picked.last_id, "apple_since": since}
+    values = {
+        "first": picked.first_id,
+        "last": picked.last_id,
+        "apple_since": since,
+        **audience.asked(now, picked.campaign_id),
+    }
     is_sqlite = dialects.is_sqlite(session)
     query = _query(whom, with_own, is_sqlite)
     if is_sqlite:
@@ -255,6 +275,7 @@ def _query(whom: Audience, with_own: bool, is_sqlite: bool) -> Kept:  # noqa: FB
         type_coerce(Recipient.open_tracking, String),
         Recipient.region.expression,
         Recipient.apple_seen_on >= bindparam("apple_since", type_=Date),
+        type_coerce(Recipient.frequency, String),
         audience.reason(whom).label("reason"),
         _own(whom) if with_own else null(),
     ]

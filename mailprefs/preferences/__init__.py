@@ -4,12 +4,21 @@ All of them go through ``choosing.apply``, which writes ledger and rows together
 transaction with ``Gate.TAKING``: when it has committed, no later vendor call sees the old choice.
 """
 
+from mailprefs.preferences.asking import PAUSES, set_frequency, set_language, set_pause
 from mailprefs.preferences.by_staff import set_by_staff
 from mailprefs.preferences.choosing import Applied, Change, Door, Held, apply, held
-from mailprefs.preferences.leaving import keep_topics, opt_out, opt_out_all, opt_out_topic, undo
+from mailprefs.preferences.leaving import (
+    keep_topics,
+    opt_out,
+    opt_out_all,
+    opt_out_topic,
+    take_back,
+    undo,
+)
 from mailprefs.preferences.page import Preferences, TopicShown, current, set_topics, set_tracking
 
 __all__ = [
+    "PAUSES",
     "Applied",
     "Change",
     "Door",
@@ -24,7 +33,11 @@ __all__ = [
     "opt_out_all",
     "opt_out_topic",
     "set_by_staff",
+    "set_frequency",
+    "set_language",
+    "set_pause",
     "set_topics",
     "set_tracking",
+    "take_back",
     "undo",
 ]

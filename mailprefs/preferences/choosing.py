@@ -1,10 +1,11 @@
 """The one function behind every choice: ledger, rows and what follows from them, or nothing.
 
-What a person holds is four things, and a choice changes some of them:
+What a person holds is this, and a choice changes some of it:
 
 * a state for each topic (``subscriptions``);
 * an answer to promotional mail as a whole: a no is the suppression "unsubscribed";
 * an answer to being measured (``recipients.open_tracking``): a no silences all earlier messages;
+* three wishes: a pause, a frequency, a language (``wishes``);
 * nothing else. Complaints, bounces and erasure aren't choices, and no choice lifts them.
 """
 
@@ -27,7 +28,7 @@ from mailprefs.policy import (
     SubscriptionState,
     SuppressionReason,
 )
-from mailprefs.preferences import counting
+from mailprefs.preferences import counting, wishes
 from mailprefs.schema.people import Recipient
 from mailprefs.subscriptions import Standing
 
@@ -74,11 +75,14 @@ class Door(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What one thing is to become: a topic's state, or, without topic, the answer to a purpose."""
+    """What one thing is to become: a topic's state, or, without topic, the word for a purpose.
+
+    The word is a ``Choice``, or what ``wishes`` says of a pause, a frequency, a language.
+    """
 
     purpose: Purpose
     topic_id: int | None
-    new: SubscriptionState | Choice
+    new: SubscriptionState | Choice | str
 
     @property
     def is_leaving(self) -> bool:
@@ -99,11 +103,13 @@ class Held(NamedTuple):
     promotional: Choice
     suppressed_by: frozenset[SuppressionReason]
 
-    def of(self, purpose: Purpose, topic_id: int | None) -> SubscriptionState | Choice | None:
-        """Give what one thing is now; None for a topic that the person was never asked about."""
+    def of(self, purpose: Purpose, topic_id: int | None) -> str | None:
+        """Give what one thing is now; None where the person was never asked or said nothing."""
         if topic_id is not None:
             standing = self.topics.get(topic_id)
             return standing.state if standing else None
+        if purpose in wishes.WISHES:
+            return wishes.of(self.person, purpose)
         if purpose is Purpose.OPEN_TRACKING:
             return self.person.open_tracking
         return self.promotional
@@ -270,8 +276,8 @@ def _entry(held: Held, change: Change, door: Door, act: _Act) -> Entry:
         recipient_id=held.person.id,
         purpose=change.purpose.value,
         topic_id=change.topic_id,
-        old=old.value if old else None,
-        new=change.new.value,
+        old=None if old is None else str(old),
+        new=str(change.new),
         source=door.source,
         policy_version_id=act.policy_version_id,
         method=door.method,
@@ -294,6 +300,8 @@ def _write(session: Session, person: Recipient, change: Change, door: Door, act:
             raise TypeError(msg)
         standing = Standing(change.new, door.source, act.at, act.policy_version_id)
         subscriptions.set_state(session, person.id, change.topic_id, standing)
+    elif not isinstance(change.new, Choice):
+        wishes.put(session, person, change.purpose, change.new, at=act.at)
     elif change.purpose is Purpose.OPEN_TRACKING:
         person.open_tracking = change.new
         if change.new.is_no:
@@ -318,7 +326,7 @@ def _note(session: Session, held: Held, changes: Sequence[Change], door: Door, a
     """Audit a choice that somebody recorded on the person's behalf."""
     if door.actor is None:
         return
-    listed = [[one.purpose.value, one.topic_id, one.new.value] for one in changes]
+    listed = [[one.purpose.value, one.topic_id, str(one.new)] for one in changes]
     subject = ("recipient", held.person.id)
     details = {"changes": listed, "request_id": act.request_id}
     audit.record(session, door.actor, "choice.recorded", subject, now=act.at, details=details)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from mailprefs import consent
 from mailprefs.consent import Recorded
 from mailprefs.policy import Choice, Purpose, SubscriptionState
-from mailprefs.preferences import counting
+from mailprefs.preferences import counting, wishes
 from mailprefs.preferences.choosing import (
     PERSON,
     Applied,
@@ -24,6 +24,8 @@ from mailprefs.settings import OneClickScope
 
 _UNDO: Final = "undo"
 _PROMOTIONAL = Purpose.PROMOTIONAL_EMAIL
+_TAKEN_BACK: Final = frozenset({_PROMOTIONAL, Purpose.PAUSE, Purpose.FREQUENCY})
+"""What can be taken back: what was deleted after a no to measuring is gone."""
 
 
 class Leaving(NamedTuple):
@@ -107,17 +109,58 @@ def undo(
     if left is not None and now - left.at > window:
         left = None
 
-    def decide(held: Held) -> Sequence[Change]:
-        return [
-            Change(_PROMOTIONAL, one.entry.topic_id, _as_chosen(one, one.entry.old))
-            for one in (left.entries if left else ())
-            if one.entry.old is not None
-            and held.of(_PROMOTIONAL, one.entry.topic_id) == one.entry.new
-        ]
-
-    applied = apply(session, recipient_id, decide, door._replace(method=_UNDO), now=now)
+    entries = left.entries if left else ()
+    applied = _back(session, recipient_id, entries, door, now)
     _settle(session, recipient_id, left, applied)
     return applied
+
+
+def take_back(  # noqa: PLR0913 - whose, which act, by which door, until when
+    session: Session,
+    recipient_id: int,
+    request_id: str,
+    door: Door,
+    *,
+    now: datetime,
+    window: timedelta,
+) -> Applied:
+    """Take back one act of the person's, if it is within *window*: topics, all mail, less mail.
+
+    What somebody has said anything of since stays as it is now. A topic that the act asked for the
+    first time is left again: nobody can be as if they had never been asked.
+    """
+    entries = tuple(
+        one
+        for one in last_said(consent.history(session, recipient_id)).values()
+        if one.entry.request_id == request_id
+        and one.entry.actor == PERSON
+        and one.entry.purpose in _TAKEN_BACK
+        and now - one.entry.occurred_at <= window
+    )
+    applied = _back(session, recipient_id, entries, door, now)
+    if any(_is_leaving(one) for one in entries):
+        _settle(session, recipient_id, Leaving(entries[0].entry.occurred_at, entries), applied)
+    return applied
+
+
+def _back(
+    session: Session, recipient_id: int, entries: Sequence[Recorded], door: Door, now: datetime
+) -> Applied:
+    """Make of each thing what it was before an entry, where it is still what that says."""
+
+    def decide(held: Held) -> Sequence[Change]:
+        changes = []
+        for one in entries:
+            purpose, said = Purpose(one.entry.purpose), one.entry
+            before = said.old
+            if before is None and said.new == SubscriptionState.SUBSCRIBED:
+                before = SubscriptionState.UNSUBSCRIBED.value
+            if before is not None and held.of(purpose, said.topic_id) == said.new:
+                changes.append(Change(purpose, said.topic_id, _as_chosen(one, before)))
+        return changes
+
+    undoing = door._replace(method=_UNDO, is_counted=False)
+    return apply(session, recipient_id, decide, undoing, now=now)
 
 
 def everything(held: Held) -> Sequence[Change]:
@@ -178,8 +221,11 @@ def _ended(topic_id: int) -> Change:
 
 
 def _is_leaving(one: Recorded) -> bool:
-    return Change(_PROMOTIONAL, one.entry.topic_id, _as_chosen(one, one.entry.new)).is_leaving
+    purpose = Purpose(one.entry.purpose)
+    return Change(purpose, one.entry.topic_id, _as_chosen(one, one.entry.new)).is_leaving
 
 
-def _as_chosen(one: Recorded, word: str) -> SubscriptionState | Choice:
-    return Choice(word) if one.entry.topic_id is None else SubscriptionState(word)
+def _as_chosen(one: Recorded, word: str) -> SubscriptionState | Choice | str:
+    if one.entry.topic_id is not None:
+        return SubscriptionState(word)
+    return word if one.entry.purpose in wishes.WISHES else Choice(word)

@@ -11,6 +11,7 @@ from mailprefs.addresses import mask
 from mailprefs.errors import Conflict
 from mailprefs.policy import (
     Choice,
+    Frequency,
     MessageClass,
     Purpose,
     Scope,
@@ -54,7 +55,7 @@ class Preferences(NamedTuple):
 
     ``topics`` are the promotional ones, ``notices`` the administrative ones. ``left_at`` is when
     the person last left themselves, and ``ended`` the topics which that ended and they still don't
-    get: what an undo, and "keep these topics", are about.
+    get: what an undo, and "keep these topics", are about. A pause whose end is past is over.
     """
 
     is_known: bool
@@ -64,6 +65,8 @@ class Preferences(NamedTuple):
     notices: tuple[TopicShown, ...] = ()
     promotional: Choice = Choice.UNKNOWN
     tracking: Choice = Choice.UNKNOWN
+    paused_until: datetime | None = None
+    frequency: Frequency = Frequency.ANY
     held_back: tuple[HeldBack, ...] = ()
     left_at: datetime | None = None
     ended: frozenset[int] = frozenset()
@@ -89,6 +92,8 @@ def current(session: Session, recipient_id: int) -> Preferences:
         notices=tuple(one for one in shown if one.message_class is MessageClass.ADMINISTRATIVE),
         promotional=found.promotional,
         tracking=found.person.open_tracking,
+        paused_until=found.person.paused_until,
+        frequency=found.person.frequency or Frequency.ANY,
         held_back=held_back,
         left_at=left.at if left else None,
         ended=left.ended - on if left else frozenset(),

@@ -1,8 +1,9 @@
 """Where people stand, made anew from the consent ledger, or compared with it.
 
-Subscriptions, the suppression "unsubscribed" and the answer to being measured are a projection of
-the ledger: what its last entry about each thing says. One exception: an import's no to all
-promotions names an address, which may be nobody's yet; it stands in ``suppressions`` alone.
+Subscriptions, the suppression "unsubscribed", the answer to being measured, pause, frequency and a
+chosen language are a projection of the ledger: what its last entry about each thing says. One
+exception: an import's no to all promotions names an address, which may be nobody's yet; it stands
+in ``suppressions`` alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from mailprefs.consent.entries import read
 from mailprefs.db import dialects
 from mailprefs.db.database import require_taking
 from mailprefs.policy import Choice, Purpose, Source, SubscriptionState, SuppressionReason
+from mailprefs.preferences import wishes
 from mailprefs.preferences.choosing import last_said
 from mailprefs.schema.choices import ConsentEntry, Suppression
 from mailprefs.schema.people import Recipient, Subscription
@@ -58,6 +60,9 @@ def differences(session: Session, among: Sequence[int] | None = None) -> Iterato
             yield Difference(person.id, Purpose.PROMOTIONAL_EMAIL, None)
         if rows.tracking is not _answer(said, _TRACKING):
             yield Difference(person.id, Purpose.OPEN_TRACKING, None)
+        for purpose in wishes.WISHES:
+            if wishes.of(person, purpose) != _wish(said, purpose):
+                yield Difference(person.id, purpose, None)
 
 
 def rebuild(session: Session, among: Sequence[int] | None = None) -> int:
@@ -76,6 +81,8 @@ def rebuild(session: Session, among: Sequence[int] | None = None) -> int:
         said = said_by[one.recipient_id]
         if one.topic_id is not None:
             _put_topic(session, person, one.topic_id, _topics(said).get(one.topic_id))
+        elif one.purpose in wishes.WISHES:
+            _put_wish(session, person, one.purpose, said)
         elif one.purpose is Purpose.OPEN_TRACKING:
             _put_tracking(session, person, _answer(said, _TRACKING))
         else:
@@ -148,6 +155,11 @@ def _answer(said: dict[tuple[str, int | None], Recorded], thing: tuple[str, None
     return Choice(said[thing].entry.new) if thing in said else Choice.UNKNOWN
 
 
+def _wish(said: dict[tuple[str, int | None], Recorded], purpose: Purpose) -> str | None:
+    last = said.get((purpose.value, None))
+    return last.entry.new if last else wishes.unsaid(purpose)
+
+
 def _is_refusal_right(
     said: dict[tuple[str, int | None], Recorded], refusal: Suppression | None
 ) -> bool:
@@ -189,3 +201,14 @@ def _put_refusal(session: Session, person: Recipient, last: Recorded | None) -> 
         now=last.recorded_at,
         delivery_id=last.entry.delivery_id,
     )
+
+
+def _put_wish(
+    session: Session,
+    person: Recipient,
+    purpose: Purpose,
+    said: dict[tuple[str, int | None], Recorded],
+) -> None:
+    last = said.get((purpose.value, None))
+    at = last.recorded_at if last else person.created_at
+    wishes.put(session, person, purpose, _wish(said, purpose), at=at)

@@ -93,6 +93,22 @@ class Delivery(Base):
     idempotency_key: Mapped[str | None] = column(String(64))
 
 
+class LastPromotion(Base):
+    """Which campaign last reached somebody who wants at most one promotional message a week.
+
+    Only of people who chose that, written by the claim. No foreign keys: a claim has looked at the
+    person and the campaign already.
+    """
+
+    __tablename__ = "last_promotions"
+
+    recipient_id: Mapped[int] = column(
+        BigId, primary_key=True, autoincrement=False, mark=OF_RECIPIENT
+    )
+    campaign_id: Mapped[int] = column(Integer, mark=OF_RECIPIENT)
+    at: Mapped[datetime] = column(UtcDateTime, mark=OF_RECIPIENT)
+
+
 class SingleValues(Base):
     """The merge values of one single message (a fresh link, a confirmation)."""
 

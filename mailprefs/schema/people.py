@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped
 from mailprefs.policy import (
     AddressOrigin,
     Choice,
+    Frequency,
     MessageClass,
     Source,
     SubscriptionState,
@@ -65,6 +66,12 @@ class Recipient(Base):
     # A day, kept 60 days: "this person's mail is loaded by Apple's privacy proxy".
     apple_seen_on: Mapped[date | None] = column(Date, mark=OF_RECIPIENT)
     created_at: Mapped[datetime] = column(UtcDateTime, mark=OF_RECIPIENT)
+    # Promotional mail comes again from then on; an instant that is past holds nothing back.
+    paused_until: Mapped[datetime | None] = column(UtcDateTime, mark=OF_RECIPIENT)
+    # None, and never "any", where nothing was chosen: the rule of who may get what asks for NULL.
+    frequency: Mapped[Frequency | None] = column(words(Frequency), mark=OF_RECIPIENT)
+    # Since when ``language`` is the person's own choice, which no file overrides.
+    language_since: Mapped[datetime | None] = column(UtcDateTime, mark=OF_RECIPIENT)
 
 
 class Attribute(Base):

@@ -167,9 +167,9 @@ def test_the_operators_address_gets_nothing_else(db: Database, operated: Guard) 
         (operator,) = session.query(Recipient)
         assert operator.address_origin is AddressOrigin.UNCONFIRMED
         notice = audience.Audience(1, MessageClass.ADMINISTRATIVE)
-        assert session.scalars(audience.eligible(notice)).all() == []
+        assert session.scalars(audience.eligible(notice, NOW)).all() == []
         alarm = audience.Audience(1, MessageClass.ADMINISTRATIVE, "alarm")
-        assert session.scalars(audience.eligible(alarm)).all() == [operator.id]
+        assert session.scalars(audience.eligible(alarm, NOW)).all() == [operator.id]
 
 
 def test_an_operator_who_is_a_reader_stays_one(db: Database, operated: Guard) -> None:

@@ -29,7 +29,7 @@ def people(session: Session, house: House, n: int = 3, **columns: object) -> lis
 
 def look(house: House, settings: Settings, number: int) -> Review:
     with house.db.reading() as session:
-        return review.review(session, number, settings)
+        return review.review(session, number, settings, now=NOW)
 
 
 def codes(done: Review) -> dict[str, Check]:
@@ -468,4 +468,4 @@ def test_the_gravest_come_first(house: House, settings: Settings) -> None:
 
 def test_an_unknown_campaign_is_said_so(house: House, settings: Settings) -> None:
     with house.db.reading() as session, pytest.raises(NotFound, match="no campaign 7"):
-        review.review(session, 7, settings)
+        review.review(session, 7, settings, now=NOW)

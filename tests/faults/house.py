@@ -145,7 +145,7 @@ class House:
     def send(self, number: int) -> None:
         """Check a draft and let it go at once."""
         with self.parts.db.reading() as session:
-            done = review.review(session, number, self.parts.settings)
+            done = review.review(session, number, self.parts.settings, now=_now())
         now = _now()
         with self.parts.db.transaction() as session:
             review.require(session, done, self.author, now=now)

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import and_, select
 
 from mailprefs import audit, consent, preferences, suppressions
-from mailprefs.audience import Audience, may_get
+from mailprefs.audience import Audience, asked, may_get
 from mailprefs.audit import CONSOLE
 from mailprefs.consent import Shown
 from mailprefs.db.database import Database, Gate
@@ -79,7 +79,7 @@ def gets(db: Database, recipient_id: int, topic_id: int, kind: MessageClass) -> 
             )
             .where(Recipient.id == recipient_id, may_get(audience))
         )
-        return session.scalar(query) is not None
+        return session.scalar(query, asked(NOW)) is not None
 
 
 def test_one_click_ends_all_promotional_mail_and_no_notice(db: Database) -> None:

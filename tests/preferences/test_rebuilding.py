@@ -2,20 +2,20 @@
 
 import random
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from mailprefs import preferences, suppressions
+from mailprefs import consent, preferences, suppressions
 from mailprefs.audit import CONSOLE
 from mailprefs.db.database import Database, Gate
 from mailprefs.errors import Conflict
 from mailprefs.jobs.imports.order import ImportOrder
 from mailprefs.jobs.imports.run import run
-from mailprefs.policy import Purpose, Source, SubscriptionState, SuppressionReason
+from mailprefs.policy import Frequency, Purpose, Source, SubscriptionState, SuppressionReason
 from mailprefs.preferences import Door
 from mailprefs.preferences.rebuilding import Difference, differences, rebuild
 from mailprefs.schema.imports import ImportedAs
@@ -29,13 +29,16 @@ SELECT recipient_id, topic_id, state, source, since, policy_version_id FROM subs
 ORDER BY recipient_id, topic_id;
 SELECT address_hash, address_key_id, scope, reason, source, delivery_id, created_at
 FROM suppressions ORDER BY address_hash, reason;
-SELECT id, open_tracking FROM recipients ORDER BY id;
+SELECT id, open_tracking, paused_until, frequency, language, language_since
+FROM recipients ORDER BY id;
 SELECT delivery_id FROM silenced_deliveries ORDER BY delivery_id
 """.split(";")
 WIPE = (
     "DELETE FROM subscriptions",
     "DELETE FROM suppressions WHERE reason = 'unsubscribed' AND source <> 'import'",
     "UPDATE recipients SET open_tracking = 'unknown'",
+    "UPDATE recipients SET paused_until = NULL, frequency = NULL",
+    "UPDATE recipients SET language = NULL, language_since = NULL",
 )
 
 
@@ -47,6 +50,13 @@ def rows(db: Database) -> list[list[tuple[object, ...]]]:
 def found(db: Database) -> list[Difference]:
     with db.reading() as session:
         return list(differences(session))
+
+
+def take_back_last(session: Session, who: int, now: datetime) -> None:
+    """Take back whatever the person did last."""
+    history = consent.history(session, who)
+    last = history[-1].entry.request_id if history else None
+    preferences.take_back(session, who, last or "", PAGE, now=now, window=DAY)
 
 
 def a_life(db: Database, seed: int) -> None:
@@ -78,6 +88,16 @@ def a_life(db: Database, seed: int) -> None:
             lambda: preferences.set_by_staff(
                 session, who, "offers", SubscriptionState(state), CONSOLE, now=now
             ),
+            lambda: preferences.set_pause(
+                session, who, chance.choice([30, 90, None]), chance.choice([PAGE, staff]), now=now
+            ),
+            lambda: preferences.set_frequency(
+                session, who, chance.choice(list(Frequency)), chance.choice([PAGE, staff]), now=now
+            ),
+            lambda: preferences.set_language(
+                session, who, chance.choice(["de", "pt-BR"]), PAGE, now=now
+            ),
+            lambda: take_back_last(session, who, now),
         ]
         chance.choice(acts)()
 
@@ -115,6 +135,9 @@ def test_rows_made_anew_from_the_ledger_are_the_same(db: Database, seed: int) ->
         ("DELETE FROM subscriptions", "promotional_email", True),
         ("DELETE FROM suppressions", "promotional_email", False),
         ("UPDATE recipients SET open_tracking = 'granted' WHERE id = 1", "open_tracking", False),
+        ("UPDATE recipients SET paused_until = NULL", "pause", False),
+        ("UPDATE recipients SET frequency = NULL", "frequency", False),
+        ("UPDATE recipients SET language = 'fr' WHERE id = 1", "language", False),
     ],
 )
 def test_a_row_that_was_changed_behind_the_ledgers_back_is_told_and_put_right(
@@ -127,6 +150,9 @@ def test_a_row_that_was_changed_behind_the_ledgers_back_is_told_and_put_right(
         preferences.set_topics(session, ann, {topic: True}, PAGE, now=NOW)
         preferences.opt_out_all(session, ann, PAGE, now=NOW)
         preferences.set_tracking(session, ann, PAGE, granted=False, now=NOW)
+        preferences.set_pause(session, ann, 30, PAGE, now=NOW)
+        preferences.set_frequency(session, ann, Frequency.WEEKLY, PAGE, now=NOW)
+        preferences.set_language(session, ann, "de", PAGE, now=NOW)
     before = rows(db)
     with db.transaction() as session:
         session.execute(text(change))

@@ -46,7 +46,10 @@ class Terms(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What the database holds of one person, and where they stand with the topic."""
+    """What the database holds of one person, and where they stand with the topic.
+
+    A language that the person has chosen themselves isn't a file's to change.
+    """
 
     id: int
     address_origin: str
@@ -57,6 +60,7 @@ class Known(NamedTuple):
     zone: str | None
     attributes: dict[str, Any]
     state: str | None
+    has_chosen_language: bool = False
 
 
 class Standing(NamedTuple):
@@ -310,7 +314,7 @@ def _merged(known: Known, person: Person) -> Known | None:
         ),
         first_name=person.first_name or known.first_name,
         last_name=person.last_name or known.last_name,
-        language=person.language or known.language,
+        language=known.language if known.has_chosen_language else person.language or known.language,
         region=person.region or known.region,
         zone=person.zone or known.zone,
         attributes=attributes,

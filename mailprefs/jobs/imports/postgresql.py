@@ -21,7 +21,8 @@ from mailprefs.policy import Source, SuppressionReason
 
 # Every statement here is put together of our own constants; values are always bound.
 _STANDING = (
-    f"SELECT r.address_hash, {', '.join(f'r.{name}' for name in KNOWN)}, s.state"  # noqa: S608 - see above
+    f"SELECT r.address_hash, {', '.join(f'r.{name}' for name in KNOWN)}, s.state,"  # noqa: S608 - see above
+    " r.language_since IS NOT NULL"
     " FROM recipients r LEFT JOIN subscriptions s ON s.recipient_id = r.id AND s.topic_id = %s"
     " WHERE r.address_hash = ANY(%s::bytea[])"
 )

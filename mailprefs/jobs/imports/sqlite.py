@@ -23,7 +23,8 @@ from mailprefs.policy import Source, SuppressionReason
 
 # Every statement here is put together of our own constants; values are always bound.
 _STANDING = (
-    f"SELECT r.address_hash, {', '.join(f'r.{name}' for name in KNOWN)}, s.state"  # noqa: S608 - see above
+    f"SELECT r.address_hash, {', '.join(f'r.{name}' for name in KNOWN)}, s.state,"  # noqa: S608 - see above
+    " r.language_since IS NOT NULL"
     " FROM recipients r LEFT JOIN subscriptions s ON s.recipient_id = r.id AND s.topic_id = ?"
     " WHERE r.address_hash IN ({})"
 )
@@ -48,7 +49,7 @@ class SqliteStore:
         marks = ",".join("?" * len(hashes))
         found = self._connection.execute(_STANDING.format(marks), (topic_id, *hashes))
         known = {}
-        for address_hash, number, *texts, attributes, state in found:
+        for address_hash, number, *texts, attributes, state, has_chosen in found:
             origin, first_name, last_name, language, region, zone = texts
             known[address_hash] = Known(
                 number,
@@ -60,6 +61,7 @@ class SqliteStore:
                 zone,
                 json.loads(attributes),
                 state,
+                bool(has_chosen),
             )
         suppressed: dict[bytes, frozenset[SuppressionReason]] = {}
         for address_hash, reason in self._connection.execute(_SUPPRESSED.format(marks), hashes):

@@ -1,5 +1,6 @@
 """All campaigns, and how each one stands: sums, mailbox facts, opens, history."""
 
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from flask import Blueprint, render_template, request
@@ -126,10 +127,14 @@ def _page(session: Session, campaign_id: int) -> Page:
         sender=session.get_one(Sender, topic.sender_id),
         preview=previewed(session, campaign_id, request.args.get("person", "")),
         report=report(session, campaign_id, now=now, rounded=rounded) if started else None,
-        review=None if started else review.review(session, campaign_id, parts.settings),
+        review=None if started else _review(session, campaign_id, now),
         history=history(session, campaign, called),
         names=called,
     )
+
+
+def _review(session: Session, campaign_id: int, now: datetime) -> review.Review:
+    return review.review(session, campaign_id, here().settings, now=now)
 
 
 def _has_started(one: Overview) -> bool:

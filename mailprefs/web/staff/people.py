@@ -5,6 +5,7 @@ form and never stands in a URL; each look is in the audit, and holds for a while
 Staff can say no for somebody who asks them to, and never yes; what a mailbox said can be lifted.
 """
 
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -114,7 +115,7 @@ def show(recipient_id: int) -> str | tuple[str, int]:
     if not looking.is_at(looking.PERSON, recipient_id, here().clock()):
         return _ask_first()
     with here().db.reading() as session:
-        page = _page(session, recipient_id)
+        page = _page(session, recipient_id, here().clock())
     return render_template(
         "staff/person.html",
         page=page,
@@ -188,7 +189,7 @@ def _form(trouble: str | None = None, address: str = "") -> str:
     return render_template("staff/people.html", trouble=trouble, address=address)
 
 
-def _page(session: Session, recipient_id: int) -> Page:
+def _page(session: Session, recipient_id: int, now: datetime) -> Page:
     person = recipients.by_id(session, recipient_id)
     if person is None:
         raise NotFound(_GONE.format(recipient_id))
@@ -201,7 +202,7 @@ def _page(session: Session, recipient_id: int) -> Page:
             TopicLine(
                 topic,
                 standings.get(topic.id),
-                _kept_out(session, recipient_id, topic),
+                _kept_out(session, recipient_id, topic, now),
                 complained and not topic.message_class.needs_subscription,
             )
             for topic in subscriptions.topics(session)
@@ -212,13 +213,14 @@ def _page(session: Session, recipient_id: int) -> Page:
     )
 
 
-def _kept_out(session: Session, recipient_id: int, topic: Topic) -> Skip | None:
+def _kept_out(session: Session, recipient_id: int, topic: Topic, now: datetime) -> Skip | None:
     """Ask the one rule of who may get what about one person; None if the topic's mail comes."""
     who = Audience(topic.id, topic.message_class)
     word = session.scalar(
         select(audience.reason(who))
         .select_from(Recipient)
         .outerjoin(Subscription, audience.subscribed_to(who))
-        .where(Recipient.id == recipient_id)
+        .where(Recipient.id == recipient_id),
+        audience.asked(now),
     )
     return None if word is None else Skip(word)

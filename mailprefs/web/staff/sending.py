@@ -46,7 +46,7 @@ def send(campaign_id: int) -> Answer:
     try:
         due, zone = _due(now)
         with parts.db.reading() as session:
-            done = review.review(session, campaign_id, parts.settings)
+            done = review.review(session, campaign_id, parts.settings, now=parts.clock())
         _check_reviewed(done)
         with parts.db.transaction() as session:
             review.require(
@@ -200,7 +200,7 @@ def _review_page(campaign_id: int, trouble: str | None = None) -> str:
     parts = here()
     with parts.db.reading() as session:
         campaign = states.find(session, campaign_id)
-        done = review.review(session, campaign_id, parts.settings)
+        done = review.review(session, campaign_id, parts.settings, now=parts.clock())
     return render_template(
         "staff/review.html",
         campaign=campaign,
