@@ -159,6 +159,8 @@ def _engine(url: str) -> Engine:
         parsed,
         hide_parameters=True,
         connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+        # The connection that was used last: it has the statements and the pages at hand.
+        pool_use_lifo=True,
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
