@@ -22,11 +22,14 @@ from mailprefs.spool import (
     Record,
     Segment,
     Spool,
+    key,
     only_reader,
+    parts,
     read,
     remove,
     segments,
     unreadable,
+    window,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -379,6 +382,64 @@ def test_a_bite_that_was_blank_and_is_written_by_now_is_read_the_next_time(
     stale_at_first(monkeypatch, 0, 2 * RECORD)
     assert read(path, 0, 2) == ([], HEADER)
     assert read(path, HEADER, 10)[0] == [hit(number) for number in range(4)]
+
+
+# Windows
+
+
+def bodies(directory: Path, end: int | None = None) -> tuple[list[bytes], int]:
+    return window(only_segment(directory).path, 0, end)
+
+
+def test_a_window_is_all_that_is_there_and_the_same_when_it_is_read_again(
+    spool: Spool, tmp_path: Path
+) -> None:
+    for number in range(20_000):
+        spool.append(hit(number))
+    found, end = bodies(tmp_path)
+    assert end == HEADER + 20_000 * RECORD
+    raw = only_segment(tmp_path).path.read_bytes()
+    assert found == [raw[place : place + 28] for place in range(HEADER, end, RECORD)]
+    for number in range(100):
+        spool.append(hit(number))
+    assert bodies(tmp_path, end) == (found, end)
+    assert window(only_segment(tmp_path).path, end)[1] == end + 100 * RECORD
+
+
+@given(st.data())
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_window_is_the_same_when_it_is_read_again_with_more_behind_it(
+    tmp_path: Path, data: st.DataObject
+) -> None:
+    directory = tmp_path / str(len(list(tmp_path.iterdir())))
+    spool = Spool(directory, segment_bytes=HEADER + 80 * RECORD, sync_seconds=None)
+    for number in range(40):
+        spool.append(hit(number))
+    path = only_segment(directory).path
+    place = st.integers(HEADER, HEADER + 40 * RECORD)
+    for begin, size, byte in data.draw(
+        st.lists(st.tuples(place, st.integers(1, 100), st.sampled_from([0, 7])), max_size=4)
+    ):
+        with path.open("r+b") as file:
+            file.seek(begin)
+            file.write(bytes([byte]) * size)
+    found, end = bodies(directory)
+    for number in range(30):
+        spool.append(hit(100 + number))
+    assert bodies(directory, end) == (found, end)
+    spool.close()
+    assert window(only_segment(directory).path, 0)[0][: len(found)] == found
+
+
+def test_the_keys_of_records_stand_in_the_order_of_delivery_and_time(
+    spool: Spool, tmp_path: Path
+) -> None:
+    written = [hit(number % 7, NOON + (number * 5) % 11) for number in range(70)]
+    for one in written:
+        spool.append(one)
+    found = sorted(bodies(tmp_path)[0], key=key)
+    told = [(subject, at_ms) for subject, at_ms, _ in parts(found)]
+    assert told == sorted((one.subject, one.at_ms) for one in written)
 
 
 # Several writers

@@ -19,7 +19,7 @@ the retention delete evidence and leave every number as it was.
 
 from mailprefs.opens.bits import APPLE, DELIVERED, FETCHED, HUMAN
 from mailprefs.opens.deciding import delivered
-from mailprefs.opens.fetches import Fetch, gather
+from mailprefs.opens.fetches import Fetch, Gathered, Said, gather
 from mailprefs.opens.judging import TOO_FAST
 from mailprefs.opens.knowing import Calls
 from mailprefs.opens.periods import RECORDED_FOR
@@ -36,6 +36,8 @@ __all__ = [
     "Calls",
     "Counted",
     "Fetch",
+    "Gathered",
+    "Said",
     "count",
     "delivered",
     "gather",

@@ -15,12 +15,12 @@ from sqlalchemy.orm import Session
 from mailprefs.db.dialects import among
 from mailprefs.opens import turn
 from mailprefs.opens.bits import DELIVERED, FETCHED, HUMAN, of_kinds
-from mailprefs.opens.fetches import Fetch
+from mailprefs.opens.fetches import Hit, Said
 from mailprefs.opens.judging import Row, cells, decide, moved
 from mailprefs.opens.knowing import Calls, read
+from mailprefs.opens.periods import micros
 from mailprefs.opens.writing import Writes, delete_opens
 from mailprefs.schema.opens import Measured, Open, UndecidedOpen
-from mailprefs.useragents import Client, OpenKind, Reason
 
 
 def delivered(session: Session, ids: Collection[int]) -> int:
@@ -58,30 +58,20 @@ def _bits(session: Session, ids: Collection[int]) -> dict[int, int]:
     return {row.delivery_id: row.bits for row in rows}
 
 
-def _undecided(session: Session, ids: Collection[int]) -> dict[int, list[Fetch]]:
+def _undecided(session: Session, ids: Collection[int]) -> dict[int, list[Hit]]:
     """Give the fetches that were kept until it is known when these messages were delivered."""
-    found: defaultdict[int, list[Fetch]] = defaultdict(list)
+    found: defaultdict[int, list[Hit]] = defaultdict(list)
     rows = session.connection().execute(
         select(UndecidedOpen.__table__).where(among(session, UndecidedOpen.delivery_id, ids))
     )
     for row in rows:
-        found[row.delivery_id].append(
-            Fetch(
-                row.delivery_id >> 32,
-                row.delivery_id,
-                row.at,
-                OpenKind(row.kind),
-                Reason(row.reason),
-                row.ruleset,
-                Client(row.client),
-                row.country,
-            )
-        )
+        said = Said(row.kind, row.reason, row.ruleset, row.client, row.country)
+        found[row.delivery_id].append((micros(row.at), said))
     return dict(found)
 
 
 def _judge_again(
-    session: Session, kept: Mapping[int, list[Fetch]], writes: Writes
+    session: Session, kept: Mapping[int, list[Hit]], writes: Writes
 ) -> dict[int, frozenset[int]]:
     """Take back the rows that weren't a person's, with what was added up of them.
 
@@ -98,7 +88,7 @@ def _judge_again(
     decisions = {
         one: decision
         for one, what in sorted(told.deliveries.items())
-        if (decision := decide(rows[one], kept[one], what, told.policies)) is not None
+        if (decision := decide(one, rows[one], kept[one], what, told.policies)) is not None
     }
     gone = [row for decision in decisions.values() for row in decision.gone]
     new = [row for decision in decisions.values() for row in decision.new]

@@ -12,37 +12,48 @@ A fetch counts for the first open of its kind, a machine's are told apart by tim
   the request;
 * while nobody has told when the message was delivered, an open counts as what it looks like, and
   the fetch is kept at hand: ``deciding`` looks at it again.
+
+Times are microseconds since 1970 UTC (``periods``).
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import islice
-from operator import attrgetter
-from typing import Final, NamedTuple
+from operator import itemgetter
+from typing import Final, NamedTuple, Self
 
 from mailprefs import consent
 from mailprefs.opens.bits import APPLE, HUMAN_KINDS, OF_KIND
-from mailprefs.opens.fetches import Fetch
-from mailprefs.opens.periods import Period, minute
+from mailprefs.opens.fetches import Hit, Said
+from mailprefs.opens.periods import MINUTE, Period, instant, micros, start_of
 from mailprefs.useragents import Client, OpenKind, Reason
 
 TOO_FAST: Final = timedelta(seconds=5)
 """An open this soon after the hand-over is a machine's, through whatever proxy it came."""
 MAY_BE_TOLD: Final = timedelta(days=3)
 """How long the vendor tries to deliver: when that was, is told by then or never."""
+_MICROSECOND: Final = timedelta(microseconds=1)
+_TOO_FAST: Final = TOO_FAST // _MICROSECOND
+_MAY_BE_TOLD: Final = MAY_BE_TOLD // _MICROSECOND
+_APPLES: Final = frozenset(int(reason) for reason in Reason if reason.means_apple)
+_EPOCH: Final = instant(0)
+_SEVERAL: Final = 2
+_SCANNER: Final = int(OpenKind.SCANNER)
 
 
 class Request(NamedTuple):
     """When a request to the vendor began and ended; no end: it runs, or its worker was lost."""
 
-    begin: datetime
-    end: datetime | None
+    begin: int
+    end: int | None
 
-    def is_too_fast(self, at: datetime, delivered_at: datetime | None) -> bool:
+    def is_too_fast(self, at: int, delivered_at: int | None) -> bool:
         """Tell whether nobody can have read by then what it handed over."""
-        ends = [one for one in (self.end, delivered_at) if one is not None]
-        return at < min(ends, default=self.begin) + TOO_FAST
+        since = self.end
+        if since is None or (delivered_at is not None and delivered_at < since):
+            since = delivered_at
+        return at < (self.begin if since is None else since) + _TOO_FAST
 
 
 class HandedOver(NamedTuple):
@@ -55,7 +66,7 @@ class HandedOver(NamedTuple):
     request: Request
     first: Request | None = None
 
-    def is_too_fast(self, at: datetime, delivered_at: datetime | None) -> bool:
+    def is_too_fast(self, at: int, delivered_at: int | None) -> bool:
         """Tell whether nobody can have read the message by then."""
         if self.first is not None:
             if at < self.request.begin:
@@ -78,21 +89,42 @@ class Known(NamedTuple):
     kinds: int
     recipient_id: int
     apple_seen_on: date | None
-    delivered_at: datetime | None
+    delivered_at: int | None
     handed_over: HandedOver | None
 
-    def may_be_told(self, at: datetime) -> bool:
+    def may_be_told(self, at: int) -> bool:
         """Tell whether it may still become known that the message was delivered after *at*."""
         if self.delivered_at is not None or self.handed_over is None:
             return self.delivered_at is None
         request = self.handed_over.request
-        return at < (request.end or request.begin) + MAY_BE_TOLD
+        return at < (request.end or request.begin) + _MAY_BE_TOLD
 
-    def is_machines(self, at: datetime) -> bool:
+    def is_machines(self, at: int) -> bool:
         """Tell whether nobody can have read the message by then."""
         return (self.delivered_at is not None and at < self.delivered_at) or (
             self.handed_over is not None and self.handed_over.is_too_fast(at, self.delivered_at)
         )
+
+
+class Policies(NamedTuple):
+    """From when on each version of the privacy policy is in force, and the newest of them."""
+
+    starts: list[tuple[datetime, int]]
+    since: int
+    newest: int
+
+    @classmethod
+    def of(cls, starts: list[tuple[datetime, int]]) -> Self:
+        """Take the versions, the oldest first; there are none before the first message."""
+        since, newest = starts[-1] if starts else (_EPOCH, 0)
+        return cls(starts, micros(since), newest)
+
+    def at(self, at: int) -> int:
+        """Give the version that was in force at a time."""
+        # Nothing is sent before the first one, and almost all are under the newest one.
+        if at >= self.since or len(self.starts) < _SEVERAL:
+            return self.newest
+        return consent.policy_at(self.starts, instant(at)) or self.starts[0][1]
 
 
 class Row(NamedTuple):
@@ -124,7 +156,7 @@ class Effect(NamedTuple):
     cells: Counter[Cell]
     bits: dict[int, int]
     totals: Counter[tuple[int, int]]
-    undecided: list[Fetch]
+    undecided: list[tuple[int, Hit]]
     apple: dict[int, date]
 
 
@@ -137,48 +169,51 @@ class Decision(NamedTuple):
 
 
 def decide(
+    delivery_id: int,
     rows: Mapping[int, Row],
-    kept: Sequence[Fetch],
+    kept: Sequence[Hit],
     what: Known,
-    policies: Sequence[tuple[datetime, int]],
+    policies: Policies,
 ) -> Decision | None:
     """Judge fetches again that were counted for what they looked like; None: they stand.
 
     *rows* are the delivery's, by kind. Whoever came after the machine counts from then on.
     """
-    ordered = sorted(kept, key=attrgetter("at"))
-    fast = [fetch for fetch in ordered if what.is_machines(fetch.at)]
+    ordered = sorted(kept, key=itemgetter(0))
+    fast = [hit for hit in ordered if what.is_machines(hit[0])]
     if not fast:
         return None
     gone: list[Row] = []
-    found = [as_machines(fast[0])] if int(OpenKind.SCANNER) not in rows else []
-    for kind in sorted({int(fetch.kind) for fetch in fast} & rows.keys()):
+    found = [(fast[0][0], as_machines(fast[0][1]))] if _SCANNER not in rows else []
+    for kind in sorted({said.kind for _, said in fast} & rows.keys()):
         gone.append(rows[kind])
-        later = (one for one in ordered if one.kind == kind and not what.is_machines(one.at))
+        later = (hit for hit in ordered if hit[1].kind == kind and not what.is_machines(hit[0]))
         found.extend(islice(later, 1))
-    new = [as_row(fetch, policies) for fetch in found]
+    new = [as_row(delivery_id, at, said, policies) for at, said in found]
     kinds = (rows.keys() - {row.kind for row in gone}) | {row.kind for row in new}
     return Decision(gone, new, frozenset(kinds))
 
 
-def as_machines(fetch: Fetch) -> Fetch:
-    """Give a fetch that came before a person can have read the message, as what it is."""
-    return fetch._replace(
-        kind=OpenKind.SCANNER, reason=Reason.TOO_FAST, client=Client.UNKNOWN, country=None
+def as_machines(said: Said) -> Said:
+    """Give what came before a person can have read the message as what it is."""
+    return said._replace(
+        kind=_SCANNER, reason=int(Reason.TOO_FAST), client=int(Client.UNKNOWN), country=None
     )
 
 
 def cells(rows: Iterable[Row], periods: Mapping[int, Period]) -> Counter[Cell]:
     """Add up the cells of the rollup in which rows of ``opens`` count."""
     # Many rows are alike: their cells are worked out once.
-    alike = Counter(
-        (row.delivery_id >> 32, row.first_seen_at, row.kind, row.client, row.country)
-        for row in rows
-    )
+    alike = list(rows)
     found: Counter[Cell] = Counter()
-    for (campaign_id, at, kind, client, country), n in alike.items():
+    for (campaign_id, at, kind), n in Counter(
+        [(row[0] >> 32, row.first_seen_at, row.kind) for row in alike]
+    ).items():
         found[campaign_id, "hour", periods[campaign_id].hour(at), kind] += n
-        found[campaign_id, "client", str(int(client)), kind] += n
+    for (campaign_id, kind, client, country), n in Counter(
+        [(row[0] >> 32, row.kind, row.client, row.country) for row in alike]
+    ).items():
+        found[campaign_id, "client", str(client), kind] += n
         if country is not None:
             found[campaign_id, "country", country, kind] += n
     return found
@@ -195,30 +230,29 @@ def moved(before: Mapping[int, int], after: Mapping[int, int]) -> Counter[tuple[
 
 
 def judge(
-    by_delivery: Mapping[int, list[Fetch]],
+    by_delivery: Mapping[int, list[Hit]],
     known: Mapping[int, Known],
     periods: Mapping[int, Period],
-    policies: Sequence[tuple[datetime, int]],
+    policies: Policies,
 ) -> Effect:
     """Give what fetches change; those of deliveries that aren't known are nobody's."""
     effect = Effect([], Counter(), {}, Counter(), [], {})
-    for delivery_id, fetches in by_delivery.items():
+    for delivery_id, hits in by_delivery.items():
         what, period = known.get(delivery_id), periods.get(delivery_id >> 32)
         if what is None or period is None:
             continue
         bits, kinds = what.bits, what.kinds
-        for fetch in fetches:
-            if fetch.at >= period.until:
+        for at, fetched in hits:
+            if at >= period.until:
                 break
-            judged = _judged(fetch, what, effect) if fetch.kind in HUMAN_KINDS else fetch
-            kind = judged.kind
-            if judged.reason.means_apple:
-                _seen(effect, what, period.day(judged.at))
+            said = _judged(delivery_id, at, fetched, what, effect)
+            if said.reason in _APPLES:
+                _seen(effect, what, period.day(at // MINUTE))
                 bits |= APPLE
-            if not kinds >> kind & 1:
-                kinds |= 1 << kind
-                bits |= OF_KIND[kind]
-                effect.rows.append(as_row(judged, policies))
+            if not kinds >> said.kind & 1:
+                kinds |= 1 << said.kind
+                bits |= OF_KIND[said.kind]
+                effect.rows.append(as_row(delivery_id, at, said, policies))
         if bits != what.bits:
             effect.bits[delivery_id] = bits
     effect.cells.update(cells(effect.rows, periods))
@@ -226,34 +260,32 @@ def judge(
     return effect
 
 
-def as_row(fetch: Fetch, policies: Sequence[tuple[datetime, int]]) -> Row:
+def _judged(delivery_id: int, at: int, said: Said, what: Known, effect: Effect) -> Said:
+    """Give a fetch that looks like a person's as what it is; note it if that can't be told yet."""
+    if said.kind not in HUMAN_KINDS:
+        return said
+    if what.is_machines(at):
+        return as_machines(said)
+    if what.may_be_told(at):
+        effect.undecided.append((delivery_id, (at, said)))
+    return said
+
+
+def as_row(delivery_id: int, at: int, said: Said, policies: Policies) -> Row:
     """Give the row of ``opens`` for a fetch: to the minute, under the policy then in force.
 
     That may be a later one than the message was sent under.
     """
-    # Nothing is sent before the first one, and almost all are under the newest one.
-    since, policy = policies[-1] if policies else (fetch.at, 0)
-    if fetch.at < since:
-        policy = consent.policy_at(policies, fetch.at) or policies[0][1]
     return Row(
-        fetch.delivery_id or 0,
-        fetch.kind,
-        fetch.reason,
-        fetch.ruleset,
-        policy,
-        minute(fetch.at),
-        fetch.country,
-        fetch.client,
+        delivery_id,
+        said.kind,
+        said.reason,
+        said.ruleset,
+        policies.at(at),
+        start_of(at // MINUTE),
+        said.country,
+        said.client,
     )
-
-
-def _judged(fetch: Fetch, what: Known, effect: Effect) -> Fetch:
-    """Give a fetch that looks like a person's as what it is; note it if that can't be told yet."""
-    if what.is_machines(fetch.at):
-        return as_machines(fetch)
-    if what.may_be_told(fetch.at):
-        effect.undecided.append(fetch)
-    return fetch
 
 
 def _seen(effect: Effect, what: Known, day: date) -> None:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from mailprefs.opens import turn
-from mailprefs.opens.fetches import Fetch, Gathered, gather
+from mailprefs.opens.fetches import Fetch, Gathered, gather, told
 from mailprefs.opens.judging import judge
 from mailprefs.opens.knowing import Calls, read
-from mailprefs.opens.periods import Period
+from mailprefs.opens.periods import MINUTE, Period
 from mailprefs.opens.writing import Writes
 
 
@@ -27,7 +27,7 @@ def record(session: Session, fetches: Iterable[Fetch], calls: Calls | None = Non
 
     Loads without a delivery are counted each time: the caller passes each fetch once.
     """
-    return count(session, gather(fetches), calls or Calls())
+    return count(session, gather(map(told, fetches)), calls or Calls())
 
 
 def count(session: Session, gathered: Gathered, calls: Calls) -> Counted:
@@ -37,9 +37,9 @@ def count(session: Session, gathered: Gathered, calls: Calls) -> Counted:
     trace.
     """
     turn.take(session)
-    told = read(session, gathered.campaigns, gathered.by_delivery, calls)
-    effect = judge(gathered.by_delivery, told.deliveries, told.periods, told.policies)
-    loads = _loads(gathered.loads, told.periods)
+    known = read(session, gathered.campaigns, gathered.by_delivery, calls)
+    effect = judge(gathered.by_delivery, known.deliveries, known.periods, known.policies)
+    loads = _loads(gathered.loads, known.periods)
     writes = Writes()
     writes.insert_opens(effect.rows)
     writes.set_bits(effect.bits)
@@ -53,12 +53,12 @@ def count(session: Session, gathered: Gathered, calls: Calls) -> Counted:
 
 
 def _loads(
-    fetches: Iterable[Fetch], running: Mapping[int, Period]
+    found: Mapping[tuple[int, int, int], int], running: Mapping[int, Period]
 ) -> Counter[tuple[int, date, int]]:
     """Count loads that name nobody, by campaign, local day and kind."""
     loads: Counter[tuple[int, date, int]] = Counter()
-    for fetch in fetches:
-        period = running.get(fetch.campaign_id)
-        if period is not None and fetch.at < period.until:
-            loads[fetch.campaign_id, period.day(fetch.at), int(fetch.kind)] += 1
+    for (campaign_id, at, kind), n in found.items():
+        period = running.get(campaign_id)
+        if period is not None and at < period.until:
+            loads[campaign_id, period.day(at // MINUTE), kind] += n
     return loads

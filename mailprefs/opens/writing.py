@@ -6,16 +6,17 @@ interpreter while the writer lock is held.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
-from mailprefs.opens.fetches import Fetch
+from mailprefs.opens.fetches import Hit
 from mailprefs.opens.judging import Row
+from mailprefs.opens.periods import instant
 
 
 class _Table(NamedTuple):
@@ -29,6 +30,11 @@ class _Table(NamedTuple):
     def names(self) -> tuple[str, ...]:
         """Give the names of the columns."""
         return tuple(name for name, _ in self.columns)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Give the types of the columns."""
+        return tuple(kind for _, kind in self.columns)
 
 
 _OPENS: Final = _Table(
@@ -91,16 +97,11 @@ class Writes:
         """Insert rows of which none is there yet, as the turn makes sure."""
         self._collect(_insert(_OPENS), rows)
 
-    def keep_undecided(self, fetches: Iterable[Fetch]) -> None:
+    def keep_undecided(self, hits: Iterable[tuple[int, Hit]]) -> None:
         """Keep fetches of which it isn't known yet whether they came before the delivery."""
         rows = {
-            (one.delivery_id, int(one.kind), one.at): (
-                int(one.reason),
-                one.ruleset,
-                one.country,
-                int(one.client),
-            )
-            for one in fetches
+            (one, said.kind, instant(at)): (said.reason, said.ruleset, said.country, said.client)
+            for one, (at, said) in hits
         }
         self._collect(_ignoring(_UNDECIDED), [(*key, *rest) for key, rest in rows.items()])
 
@@ -138,7 +139,7 @@ class Writes:
                 f"w{number} AS ({statement.postgresql})"
                 for number, (statement, _) in enumerate(self._collected)
             )
-            columns = [_arrays_of(rows) for _, rows in self._collected]
+            columns = [_arrays_of(rows, one.kinds) for one, rows in self._collected]
             session.connection().exec_driver_sql(
                 f"WITH {', '.join(named)} SELECT 1",
                 tuple(column for some in columns for column in some),
@@ -160,10 +161,15 @@ def delete_opens(session: Session, rows: Iterable[Row]) -> None:
 
 
 class _Statement(NamedTuple):
-    """One statement as each database has it; PostgreSQL's takes an array a column."""
+    """One statement as each database has it; PostgreSQL's takes an array of each of *kinds*."""
 
     sqlite: str
     postgresql: str
+    kinds: tuple[str, ...]
+
+    def then(self, text: str) -> Self:
+        """Give the statement with more behind it."""
+        return self._replace(sqlite=self.sqlite + text, postgresql=self.postgresql + text)
 
 
 def _write(session: Session, statement: _Statement, rows: Sequence[Sequence[Any]]) -> None:
@@ -174,28 +180,22 @@ def _write(session: Session, statement: _Statement, rows: Sequence[Sequence[Any]
         document = json.dumps(rows, default=_text, separators=(",", ":"))
         connection.exec_driver_sql(statement.sqlite, (document,))
     else:
-        connection.exec_driver_sql(statement.postgresql, tuple(_arrays_of(rows)))
+        connection.exec_driver_sql(statement.postgresql, tuple(_arrays_of(rows, statement.kinds)))
 
 
-def _arrays_of(rows: Sequence[Sequence[Any]]) -> list[str]:
+def _arrays_of(rows: Sequence[Sequence[Any]], kinds: Sequence[str]) -> list[str]:
     """Give an array for each column; written here, as the driver takes three times as long."""
-    return [_array(values) for values in zip(*rows, strict=True)]
+    return [
+        "{" + ",".join(map(_WRITTEN.get(kind, str), values)) + "}"
+        for kind, values in zip(kinds, zip(*rows, strict=True), strict=True)
+    ]
 
 
-def _array(values: Iterable[object]) -> str:
-    """Write an array as PostgreSQL reads it."""
-    return "{" + ",".join(_element(value) for value in values) + "}"
-
-
-def _element(value: object) -> str:
-    if isinstance(value, int):
-        return str(value)
+@lru_cache(maxsize=4_096)
+def _quoted(value: str | None) -> str:
     if value is None:
         return "NULL"
-    if isinstance(value, datetime):
-        return f'"{_as_text(value)}+00"'
-    told = value if isinstance(value, str) else _text(value)
-    escaped = told.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
@@ -218,6 +218,13 @@ def _as_text(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S.%f}"
 
 
+_WRITTEN: Final[Mapping[str, Callable[[Any], str]]] = {
+    "varchar": _quoted,
+    "timestamptz": lambda at: f'"{_as_text(at)}+00"',
+}
+"""How elements of PostgreSQL's arrays are written; all others as they are."""
+
+
 @lru_cache
 def _insert(table: _Table) -> _Statement:
     """Give the INSERT of whole rows."""
@@ -226,13 +233,14 @@ def _insert(table: _Table) -> _Statement:
         f"INSERT INTO {table.name} ({names}) SELECT {_values(table)} FROM json_each(?)"  # noqa: S608 - our own names
         " WHERE true",
         f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({_arrays(table)})",  # noqa: S608 - our own names
+        table.kinds,
     )
 
 
 @lru_cache
 def _ignoring(table: _Table) -> _Statement:
     """Give the INSERT that leaves what is there as it is."""
-    return _Statement(*(text + " ON CONFLICT DO NOTHING" for text in _insert(table)))
+    return _insert(table).then(" ON CONFLICT DO NOTHING")
 
 
 @lru_cache
@@ -240,7 +248,7 @@ def _put(table: _Table, key: int) -> _Statement:
     """Give the INSERT that takes the place of what has the same first columns."""
     values = ", ".join(f"{name} = excluded.{name}" for name in table.names[key:])
     putting = f" ON CONFLICT ({', '.join(table.names[:key])}) DO UPDATE SET {values}"
-    return _Statement(*(text + putting for text in _insert(table)))
+    return _insert(table).then(putting)
 
 
 @lru_cache
@@ -248,7 +256,7 @@ def _add(table: _Table) -> _Statement:
     """Give the INSERT that adds the last column to what is there already."""
     key = ", ".join(table.names[: table.key])
     adding = f" ON CONFLICT ({key}) DO UPDATE SET n = {table.name}.n + excluded.n"
-    return _Statement(*(text + adding for text in _insert(table)))
+    return _insert(table).then(adding)
 
 
 def _values(table: _Table) -> str:
@@ -256,7 +264,7 @@ def _values(table: _Table) -> str:
 
 
 def _arrays(table: _Table) -> str:
-    return ", ".join(f"%s::{kind}[]" for _, kind in table.columns)
+    return ", ".join(f"%s::{kind}[]" for kind in table.kinds)
 
 
 _SET_BITS: Final = _Statement(
@@ -265,20 +273,23 @@ _SET_BITS: Final = _Statement(
     " WHERE true ON CONFLICT (delivery_id) DO UPDATE SET bits = excluded.bits",
     "UPDATE measured SET bits = w.bits FROM unnest(%s::bigint[], %s::smallint[]) AS w(id, bits)"
     " WHERE measured.delivery_id = w.id",
+    ("bigint", "smallint"),
 )
 _DELETE_OPENS: Final = _Statement(
     "DELETE FROM opens WHERE (delivery_id, kind) IN"
     " (SELECT value ->> 0, value ->> 1 FROM json_each(?))",
     "DELETE FROM opens USING unnest(%s::bigint[], %s::smallint[]) AS w(id, kind)"
     " WHERE delivery_id = w.id AND opens.kind = w.kind",
+    ("bigint", "smallint"),
 )
 _SEE_APPLE: Final = _Statement(
     "UPDATE recipients SET apple_seen_on = w.day"
     " FROM (SELECT value ->> 0 AS id, value ->> 1 AS day FROM json_each(?)) AS w"
     " WHERE recipients.id = w.id",
     "WITH w(id, day) AS (SELECT * FROM unnest(%s::bigint[], %s::date[])),"
-    " free AS (SELECT r.id FROM recipients r JOIN w ON w.id = r.id"
+    # By where a row stands, which stays so while it is locked: the key is looked for once.
+    " free AS (SELECT r.ctid AS place, w.day FROM recipients r JOIN w ON w.id = r.id"
     "  ORDER BY r.id FOR NO KEY UPDATE OF r SKIP LOCKED)"
-    " UPDATE recipients SET apple_seen_on = w.day FROM w JOIN free ON free.id = w.id"
-    " WHERE recipients.id = w.id",
+    " UPDATE recipients SET apple_seen_on = free.day FROM free WHERE recipients.ctid = free.place",
+    ("bigint", "date"),
 )

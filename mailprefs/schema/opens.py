@@ -104,13 +104,19 @@ class SilencedDelivery(Base):
 
 
 class SpoolPosition(Base):
-    """Up to where one segment of the pixel's spool has been counted."""
+    """Up to where one segment of the pixel's spool has been counted.
+
+    All before ``position``. While a window is counted, which ends at ``window_end``, also its hits
+    up to the key ``through`` (delivery and time, 16 bytes); both are empty otherwise.
+    """
 
     __tablename__ = "spool_positions"
 
     segment: Mapped[bytes] = column(LargeBinary(16), primary_key=True)
     position: Mapped[int] = column(BigId)
     updated_at: Mapped[datetime] = column(UtcDateTime)
+    window_end: Mapped[int | None] = column(BigId)
+    through: Mapped[bytes | None] = column(LargeBinary(16))
 
 
 class OpenRetention(Base):

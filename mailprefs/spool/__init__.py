@@ -41,22 +41,35 @@ Header and records fill pages of 4,096 bytes without a rest, so that a page whic
 costs only the records in it. The checksum is tied to the segment, so that old blocks of another
 file, which a power cut may bring back, aren't taken for hits.
 
-**Reading.** One process of a machine reads (``only_reader``): it takes ``segments``, calls ``read``
-from the position stored for each, stores effect and new position in one transaction, and then
-calls ``remove``. The position is a byte offset, 0 at first.
+**Reading.** One process of a machine reads (``only_reader``): it takes ``segments``, calls
+``window`` from the position stored for each, stores effect and new position in one transaction, and
+then calls ``remove``. The position is a byte offset, 0 at first. A window may be counted in parts,
+in any order that can be told again: the same position and end give the same records.
 """
 
-from mailprefs.spool.reading import Segment, only_reader, read, remove, segments, unreadable
-from mailprefs.spool.records import Record
+from mailprefs.spool.reading import (
+    Segment,
+    only_reader,
+    read,
+    remove,
+    segments,
+    unreadable,
+    window,
+)
+from mailprefs.spool.records import Record, key, of_rest, parts
 from mailprefs.spool.writing import Spool
 
 __all__ = [
     "Record",
     "Segment",
     "Spool",
+    "key",
+    "of_rest",
     "only_reader",
+    "parts",
     "read",
     "remove",
     "segments",
     "unreadable",
+    "window",
 ]

@@ -14,6 +14,7 @@ from mailprefs.spool.records import (
     SUFFIX,
     Header,
     Record,
+    checked,
     decode,
     decode_header,
     seed_of,
@@ -21,7 +22,9 @@ from mailprefs.spool.records import (
 
 _READER_LOCK: Final = "reader.lock"
 _BLOCK: Final = 1 << 18
-_BITE: Final = 1_000
+_BITE: Final = 8_192
+WINDOW: Final = 1 << 17
+"""Records that ``window`` gives at most, but for a bite more: all of a segment."""
 
 
 class Segment(NamedTuple):
@@ -75,12 +78,30 @@ def read(path: Path, position: int, limit: int) -> tuple[list[Record], int]:
     damaged bytes passed over (0 is read as 64, the end of the header). Nothing new: an empty list
     and the same position. errors.BadFile if it isn't a segment that we can read.
     """
-    try:
-        with path.open("rb", buffering=0) as file:
-            header = decode_header(file.read(HEADER_BYTES), path)
-            return _Stretch(file.fileno(), header, max(position, HEADER_BYTES)).read(limit)
-    except OSError as error:
-        raise BadFile(f"{path.name} can't be read: {error.strerror}.") from error
+    with _open(path) as (descriptor, header):
+        stretch = _Stretch(descriptor, header, max(position, HEADER_BYTES))
+        bodies, after = stretch.read(limit * RECORD_BYTES)
+        return [decode(body) for body in bodies], after
+
+
+def window(path: Path, position: int, end: int | None = None) -> tuple[list[bytes], int]:
+    """Give the bodies of the records from byte *position* on, in the order that they were written.
+
+    All that are there now, up to ``WINDOW``, and the position behind them, as ``read`` does. With
+    the *end* that an earlier call gave, the same records again: what couldn't be read before others
+    never can be, and what could be stays, unless a power cut takes it. errors.BadFile as there.
+    """
+    bodies: list[bytes] = []
+    place = max(position, HEADER_BYTES)
+    with _open(path) as (descriptor, header):
+        while place < end if end is not None else len(bodies) < WINDOW:
+            size = _BITE * RECORD_BYTES if end is None else min(_BITE * RECORD_BYTES, end - place)
+            found, after = _Stretch(descriptor, header, place).read(size)
+            if after == place:
+                break
+            bodies += found
+            place = after
+    return bodies, place if end is None else end
 
 
 def remove(segment: Segment, position: int) -> bool:
@@ -104,6 +125,15 @@ def remove(segment: Segment, position: int) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[tuple[int, Header]]:
+    try:
+        with path.open("rb", buffering=0) as file:
+            yield file.fileno(), decode_header(file.read(HEADER_BYTES), path)
+    except OSError as error:
+        raise BadFile(f"{path.name} can't be read: {error.strerror}.") from error
 
 
 @contextmanager
@@ -149,26 +179,29 @@ class _Stretch:
         self._descriptor, self._start = descriptor, start
         self._seed = seed_of(header.identity)
 
-    def read(self, limit: int) -> tuple[list[Record], int]:
-        """Give records and the position behind them, as the function ``read`` does."""
-        data = os.pread(self._descriptor, limit * RECORD_BYTES, self._start)
-        records: list[Record] = []
+    def read(self, size: int) -> tuple[list[bytes], int]:
+        """Give the bodies of the records in so many bytes, and the position behind them."""
+        raw = os.pread(self._descriptor, size, self._start)
+        data, used = memoryview(raw), len(raw.rstrip(b"\0"))
+        bodies: list[bytes] = []
         offset, last = 0, len(data) - RECORD_BYTES
         while offset <= last:
-            record = decode(data, offset, self._seed)
-            if record is None:
-                if _is_blank(data[offset + RECORD_BYTES :]):
-                    return records, self._start + self._passed(offset, len(data))
-                record = self._again(offset)
-            if record is not None:
-                records.append(record)
-            offset += 1 if record is None else RECORD_BYTES
-        return records, self._start + offset
+            whole = checked(data[offset:], self._seed)
+            bodies += whole
+            offset += len(whole) * RECORD_BYTES
+            if offset > last:
+                break
+            if used <= offset + RECORD_BYTES:
+                return bodies, self._start + self._passed(offset, len(data))
+            again = self._again(offset)
+            bodies += again
+            offset += RECORD_BYTES if again else 1
+        return bodies, self._start + offset
 
-    def _again(self, offset: int) -> Record | None:
-        """Read one record anew."""
+    def _again(self, offset: int) -> list[bytes]:
+        """Read one record anew; none if it still can't be read."""
         data = os.pread(self._descriptor, RECORD_BYTES, self._start + offset)
-        return decode(data, 0, self._seed) if len(data) == RECORD_BYTES else None
+        return checked(memoryview(data), self._seed)
 
     def _passed(self, offset: int, size: int) -> int:
         """Give how far may be passed over, from *offset* on, behind which a bite is blank.

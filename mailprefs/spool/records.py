@@ -1,5 +1,6 @@
 """The bytes of a segment: its header and its records."""
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from struct import Struct
@@ -18,7 +19,8 @@ _HEADER = Struct(">8s16sQ28x")
 START: Final = Struct(">QQ")
 """How a record begins: whose it is, and when. Its ``rest`` follows, and then the checksum."""
 _REST = Struct(">BBBB2sH4x")
-_WHOLE = Struct(">QQBBBB2sH4xI")
+_PARTS = Struct(">QQ12s")
+_CHECKED = Struct(">28sI")
 _CHECKSUM = Struct(">I")
 _NO_COUNTRY = b"\0\0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -89,12 +91,30 @@ def decode_header(data: bytes, path: Path) -> Header:
     return Header(identity, started_ms)
 
 
-def decode(data: bytes, start: int, seed: int) -> Record | None:
-    """Read the record at *start*, where 32 bytes must be; None if its checksum is wrong."""
-    fields = _WHOLE.unpack_from(data, start)
-    if crc32(data[start : start + RECORD_BYTES - 4], seed) != fields[-1]:
-        return None
-    subject, at_ms, form, kind, reason, client, country, ruleset, _ = fields
+def checked(data: memoryview, seed: int) -> list[bytes]:
+    """Give the bodies (28 bytes) of whole records one behind the other, up to what is none."""
+    bodies: list[bytes] = []
+    for body, checksum in _CHECKED.iter_unpack(data[: len(data) // RECORD_BYTES * RECORD_BYTES]):
+        if crc32(body, seed) != checksum:
+            break
+        bodies.append(body)
+    return bodies
+
+
+def key(body: bytes) -> bytes:
+    """Give whose a record is and when it came, as bytes that stand in just that order."""
+    return body[: START.size]
+
+
+def parts(bodies: Sequence[bytes]) -> Iterator[tuple[int, int, bytes]]:
+    """Give of each body whose it is, when (milliseconds since 1970 UTC), and its ``rest``."""
+    return _PARTS.iter_unpack(b"".join(bodies))
+
+
+def decode(body: bytes) -> Record:
+    """Give the record that a body says."""
+    subject, at_ms, rest = _PARTS.unpack(body)
+    form, kind, reason, client, country, ruleset = _REST.unpack(rest)
     return Record(
         subject,
         bool(form),
@@ -105,3 +125,8 @@ def decode(data: bytes, start: int, seed: int) -> Record | None:
         None if country == _NO_COUNTRY else country.decode("ascii", "replace"),
         ruleset,
     )
+
+
+def of_rest(rest: bytes) -> Record:
+    """Give a record as a ``rest`` tells it, of nobody and no time."""
+    return decode(bytes(START.size) + rest)

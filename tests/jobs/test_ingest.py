@@ -167,15 +167,15 @@ def test_two_that_read_the_same_hits_count_them_once(
     """As when a lock file was deleted by hand: the position in the database still decides."""
     writer.append(hit(sent[0] >> 32, is_aggregate=True))
     first, second = (Ingest(db, directory, lambda: NOW) for _ in range(2))
-    read = spool.read
+    read = spool.window
 
-    def read_while_the_other_counts(path: Path, position: int, limit: int) -> object:
-        records = read(path, position, limit)
-        monkeypatch.setattr(spool, "read", read)
+    def read_while_the_other_counts(path: Path, position: int, end: int | None) -> object:
+        records = read(path, position, end)
+        monkeypatch.setattr(spool, "window", read)
         second.drain()
         return records
 
-    monkeypatch.setattr(spool, "read", read_while_the_other_counts)
+    monkeypatch.setattr(spool, "window", read_while_the_other_counts)
     first.drain()
     first.drain()
     with db.reading() as session:
