@@ -14,11 +14,12 @@ from typing import Any, Final
 from sqlalchemy import case, insert, select
 from sqlalchemy.orm import Session
 
-from mailprefs import consent
+from mailprefs import consent, languages
 from mailprefs.db import dialects
 from mailprefs.deliveries.numbers import delivery_id
 from mailprefs.errors import BadInput, Conflict, NotFound
 from mailprefs.policy import LegalPurpose, MessageClass
+from mailprefs.rendering import layouts
 from mailprefs.rendering.composing import compose_template
 from mailprefs.rendering.content import Content as Composed
 from mailprefs.rendering.letterhead import Letterhead
@@ -51,13 +52,13 @@ def queue(  # noqa: PLR0913 - what, to whom, with what, what for and when
     :raises BadInput: for a key that is empty or too long.
     :raises Conflict: while there is no administrative topic or no privacy policy.
     """
-    _check(session, recipient_id, idempotency_key)
+    language = _language(session, template, recipient_id, idempotency_key)
     campaign = _standing(session, template, now)
     same = Delivery.idempotency_key == idempotency_key
     known = session.scalar(select(Delivery.id).where(Delivery.campaign_id == campaign.id, same))
     if known is not None:
         return known
-    content_id = _content(session, campaign, template, sorted(values), now)
+    content_id = _content(session, campaign, template, sorted(values), language=language, now=now)
     campaign.frozen += 1
     campaign.chosen += 1
     session.flush()
@@ -101,11 +102,18 @@ def queue_unless_lately(  # noqa: PLR0913 - what, to whom, with what, how seldom
     return queue(session, template, recipient_id, values, key, now=now)
 
 
-def _check(session: Session, recipient_id: int, idempotency_key: str) -> None:
+def _language(session: Session, template: str, recipient_id: int, idempotency_key: str) -> str:
+    """Give the tag of the language to write to a person in, having checked what is asked."""
     if not 0 < len(idempotency_key) <= LONGEST_KEY:
         raise BadInput(f"The idempotency key has to have 1 to {LONGEST_KEY} characters.")
-    if session.scalar(select(Recipient.id).where(Recipient.id == recipient_id)) is None:
+    person = session.execute(
+        select(Recipient.language).where(Recipient.id == recipient_id)
+    ).one_or_none()
+    if person is None:
         raise NotFound(f"There is no recipient {recipient_id}; nothing was queued.")
+    if not layouts.is_translated(template):
+        return languages.ENGLISH.tag
+    return languages.best(person.language).tag
 
 
 def _insert(
@@ -177,16 +185,26 @@ def _topic(session: Session) -> Topic:
     return topic
 
 
-def _content(
-    session: Session, campaign: Campaign, template: str, names: list[str], now: datetime
+def _content(  # noqa: PLR0913 - where, of what, with what, in which language and when
+    session: Session,
+    campaign: Campaign,
+    template: str,
+    names: list[str],
+    *,
+    language: str,
+    now: datetime,
 ) -> int:
-    """Give the content that the template's files make now; a changed one is a new revision."""
-    letterhead = _letterhead(session, campaign.topic_id)
+    """Give the content that the template's files make now in a language.
+
+    A changed one is a new revision; in other languages the former revisions stay good.
+    """
+    letterhead = _letterhead(session, campaign.topic_id, language)
     links = tuple(name for name in names if name.endswith("_url"))
     stored = session.execute(
-        select(Content.id, Content.tags, Content.sha256).where(
-            Content.campaign_id == campaign.id, Content.revision == campaign.revision
-        )
+        select(Content.id, Content.tags, Content.sha256)
+        .where(Content.campaign_id == campaign.id, Content.language == language)
+        .order_by(Content.revision.desc())
+        .limit(1)
     ).one_or_none()
     if stored is not None:
         again = _composed(template, letterhead, links, stored.tags["mark"])
@@ -194,6 +212,13 @@ def _content(
             return int(stored.id)
     composed = _composed(template, letterhead, links, None)
     campaign.revision += 1
+    return _store(session, campaign, template, composed, now)
+
+
+def _store(
+    session: Session, campaign: Campaign, template: str, composed: Composed, now: datetime
+) -> int:
+    """Store a content of the campaign's current revision; give its id."""
     added = Content(
         campaign_id=campaign.id,
         revision=campaign.revision,
@@ -214,7 +239,7 @@ def _content(
     return added.id
 
 
-def _letterhead(session: Session, topic_id: int) -> Letterhead:
+def _letterhead(session: Session, topic_id: int, language: str) -> Letterhead:
     topic = session.get_one(Topic, topic_id)
     sender = session.get_one(Sender, topic.sender_id)
     return Letterhead(
@@ -225,10 +250,11 @@ def _letterhead(session: Session, topic_id: int) -> Letterhead:
         policy_url=f"{sender.base_url}/policy",
         contact=sender.reply_to,
         purpose=_PURPOSE,
+        language=language,
     )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _composed(
     template: str, letterhead: Letterhead, links: tuple[str, ...], mark: str | None
 ) -> Composed:

@@ -6,7 +6,25 @@ beside this one, ``<tag>.po``, that gives each sentence anew; its tag (BCP 47) i
 """
 
 from mailprefs.languages.choosing import best, find
-from mailprefs.languages.language import ENGLISH, Language, every, gettext_noop
-from mailprefs.languages.mails import translated
+from mailprefs.languages.language import (
+    ENGLISH,
+    RIGHT_TO_LEFT,
+    Language,
+    direction,
+    every,
+    gettext_noop,
+)
+from mailprefs.languages.mails import marked, translated
 
-__all__ = ["ENGLISH", "Language", "best", "every", "find", "gettext_noop", "translated"]
+__all__ = [
+    "ENGLISH",
+    "RIGHT_TO_LEFT",
+    "Language",
+    "best",
+    "direction",
+    "every",
+    "find",
+    "gettext_noop",
+    "marked",
+    "translated",
+]

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time, get_datetime_format
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -16,6 +16,7 @@ from babel.support import Translations
 
 FOLDER: Final = Path(__file__).parent
 """Where the ``.po`` files are."""
+RIGHT_TO_LEFT: Final = "rtl"
 _SOURCE: Final = "en"
 # English as most of the world writes dates: day before month, 24 hours.
 _AS_WRITTEN: Final = {"en": "en-GB"}
@@ -41,7 +42,7 @@ class Language:
     @property
     def direction(self) -> str:
         """Give ``ltr`` or ``rtl``, as HTML's dir says it."""
-        return "rtl" if self._locale.character_order == "right-to-left" else "ltr"
+        return direction(self.tag)
 
     @cached_property
     def sentences(self) -> NullTranslations:
@@ -99,6 +100,15 @@ def every() -> tuple[Language, ...]:
     """Give all languages, in order of their own names."""
     others = (Language(path.stem) for path in FOLDER.glob("*.po"))
     return tuple(sorted((ENGLISH, *others), key=lambda language: language.name.casefold()))
+
+
+def direction(tag: str) -> str:
+    """Give ``ltr`` or ``rtl`` for any tag, also of a language that has no file here."""
+    try:
+        locale = Locale.parse(tag, sep="-")
+    except (UnknownLocaleError, ValueError):
+        return "ltr"
+    return RIGHT_TO_LEFT if locale.character_order == "right-to-left" else "ltr"
 
 
 def gettext_noop(message: str) -> str:

@@ -17,10 +17,9 @@ def translated(source: str, language: Language) -> str:
     return _MARKED.sub(lambda found: language.sentences.gettext(_one_line(found[1])), source)
 
 
-def marked(source: str) -> Iterator[tuple[int, str]]:
-    """Give the marked sentences of a mail's source, each with the line it begins on."""
-    for found in _MARKED.finditer(source):
-        yield source.count("\n", 0, found.start()) + 1, _one_line(found[1])
+def marked(source: str) -> Iterator[str]:
+    """Give the marked sentences of a mail's source."""
+    return (_one_line(found[1]) for found in _MARKED.finditer(source))
 
 
 def _one_line(text: str) -> str:

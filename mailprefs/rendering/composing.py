@@ -8,10 +8,12 @@ must hold all that its class needs, one without gets the layout's footer at its 
 import re
 import secrets
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from html import escape
 from typing import Final, NamedTuple
 
 from mailprefs.errors import BadInput, BadTemplate
+from mailprefs.languages import RIGHT_TO_LEFT, direction, find
 from mailprefs.policy import MessageClass
 from mailprefs.rendering import layouts, markdown, markup, mjml, text
 from mailprefs.rendering import letterhead as letterheads
@@ -22,6 +24,10 @@ from mailprefs.rendering.parts import Finisher, Part
 
 LONGEST_SOURCE: Final = 500_000
 """Characters of a body's source."""
+LONGEST_TAG: Final = 16
+"""Characters of a language's tag, as contents are stored with it."""
+_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_MJML_LANGUAGE = re.compile(r"<mjml\b[^>]*?\slang=[\"']([^\"'{}]*)[\"']")
 _BODY_ENDS = re.compile(r"</mj-body\s*>")
 
 
@@ -42,8 +48,10 @@ def compose(
 ) -> Content:
     """Give the content of one message.
 
-    *attributes* are the fields that exist beside first_name, last_name and email; None allows any
-    name. *mark* is random where not given, and has to be given by tests only.
+    Its language is what the source says (``language: de`` above Markdown, ``<mjml lang="de">``),
+    else the letterhead's; what mailprefs adds is in the same one. *attributes* are the fields that
+    exist beside first_name, last_name and email; None allows any name. *mark* is random
+    where not given, and has to be given by tests only.
 
     :raises BadTemplate: for the first rule of the merge language, of Markdown, of MJML or of the
         message class that the source breaks, with the line and what to do.
@@ -54,7 +62,7 @@ def compose(
             f"The body has {len(source.body)} characters; more than {LONGEST_SOURCE} are not read. "
             "Link to pictures instead of putting them in."
         )
-    composer = _Composer(letterhead, attributes)
+    composer = _Composer(replace(letterhead, language=_language(source, letterhead)), attributes)
     subject = composer.subject(source.subject)
     if source.format == "markdown":
         plain, html = composer.from_markdown(source)
@@ -76,7 +84,7 @@ def compose_template(
     :raises NotFound: if there is no such mail.
     :raises BadTemplate: if its files break a rule.
     """
-    template = layouts.load(name)
+    template = layouts.load(name, letterhead.language)
     composer = _Composer(letterhead, None, links)
     subject = composer.subject(template.subject)
     plain, html = composer.from_template(template)
@@ -94,7 +102,7 @@ class _Composer:
     ) -> None:
         self._language = letterhead.language
         self._class = letterhead.message_class
-        self._layout = layouts.load(layouts.LAYOUTS[self._class])
+        self._layout = layouts.load(layouts.LAYOUTS[self._class], letterhead.language)
         self._reading = Reading()
         self._author = letterheads.vocabulary(letterhead, attributes, links)
         self._facts = self._author.constants
@@ -120,7 +128,9 @@ class _Composer:
         if not body.strip():
             raise BadTemplate("The body is empty; write the message.")
         written = markdown.write(self._reading.read(body, "the body", vocabulary))
-        html = self._in_layout(written.mjml, escape(preheader, quote=False))
+        from_right = direction(self._language) == RIGHT_TO_LEFT
+        rows = markup.mirrored(written.mjml) if from_right else written.mjml
+        html = self._in_layout(rows, escape(preheader, quote=False))
         return self._text_in_layout(self._text(written.html)), html
 
     def from_mjml(self, body: str) -> tuple[str, str]:
@@ -222,9 +232,33 @@ class _Composer:
 
 
 def _with_language(document: str, language: str) -> str:
-    """Say the language of a document that doesn't say it, for screen readers."""
+    """Say language and direction of a document that doesn't say them, for screen readers."""
     head, found, rest = document.partition(">")
-    return document if " lang=" in head else f'{head} lang="{escape(language)}"{found}{rest}'
+    for name, value in (("lang", language), ("dir", direction(language))):
+        if f" {name}=" not in head:
+            head += f' {name}="{escape(value)}"'
+    return head + found + rest
+
+
+def _language(source: Source, letterhead: Letterhead) -> str:
+    """Give the tag of the language that a source says it is in, else the letterhead's.
+
+    :raises BadTemplate: for one that can't be a tag.
+    """
+    if source.format == "mjml":
+        found = _MJML_LANGUAGE.search(source.body)
+        said = found[1] if found else ""
+    else:
+        said = markdown.split_front_matter(source.body)[0].get("language", "")
+    if not said:
+        return letterhead.language
+    if len(said) > LONGEST_TAG or not _TAG.fullmatch(said):
+        raise BadTemplate(
+            f"The body says that it is in the language {said[:40]!r}; write a code such as de, fr "
+            "or pt-BR."
+        )
+    known = find(said)
+    return known.tag if known and known.tag.casefold() == said.casefold() else said
 
 
 def _wrapped(marked: str) -> str:

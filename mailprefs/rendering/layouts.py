@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from mailprefs import settings
 from mailprefs.errors import NotFound
+from mailprefs.languages import ENGLISH, RIGHT_TO_LEFT, direction, find, marked, translated
 from mailprefs.policy import MessageClass
 
 LAYOUTS: Final = {
@@ -47,8 +48,10 @@ def names() -> list[str]:
 
 
 @cache
-def load(name: str) -> Template:
-    """Give one template; the files are read once.
+def load(name: str, language: str = ENGLISH.tag) -> Template:
+    """Give one template in a language (BCP 47), or in English; the files are read once for each.
+
+    ``{{ direction }}`` and ``{{ start }}`` in it are HTML's dir, and the side where lines begin.
 
     :raises NotFound: if there is no such folder, or a file is missing in it.
     """
@@ -57,10 +60,27 @@ def load(name: str) -> Template:
         raise NotFound(f"There is no mail template {name}; there are {', '.join(names())}.")
     return Template(
         name,
-        _read(folder, "subject.txt").strip(),
-        _read(folder, "body.txt"),
-        _read(folder, "body.mjml"),
+        _spoken(_read(folder, "subject.txt").strip(), language),
+        _spoken(_read(folder, "body.txt"), language),
+        _spoken(_read(folder, "body.mjml"), language),
     )
+
+
+@cache
+def is_translated(name: str) -> bool:
+    """Tell whether a mail has sentences for translation; one without is in English for everybody.
+
+    :raises NotFound: if there is no such mail.
+    """
+    return any(marked(_read(_folder() / load(name).name, "body.txt")))
+
+
+def _spoken(source: str, language: str) -> str:
+    """Give a source with its sentences in a language, and its lines as that one has them."""
+    said = translated(source, find(language) or ENGLISH)
+    from_right = direction(language) == RIGHT_TO_LEFT
+    said = said.replace("{{ direction }}", direction(language))
+    return said.replace("{{ start }}", "right" if from_right else "left")
 
 
 def _folder() -> Path:

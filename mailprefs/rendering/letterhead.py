@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from mailprefs.errors import BadInput
+from mailprefs.languages import ENGLISH, find, gettext_noop
 from mailprefs.policy import LegalPurpose, MessageClass
 from mailprefs.rendering.merge import Vocabulary
 
@@ -29,11 +30,21 @@ _REFUSED: Final = {
     },
 }
 _REASONS: Final = {
-    LegalPurpose.SECURITY: "it concerns the security of your account",
-    LegalPurpose.ACCOUNT: "it is about your account with us",
-    LegalPurpose.TRANSACTION: "it is about something that you ordered or asked us for",
-    LegalPurpose.LEGAL_NOTICE: "the law asks us to tell you this",
-    LegalPurpose.POLICY_CHANGE: "our privacy policy changes, and we promised to tell you",
+    LegalPurpose.SECURITY: gettext_noop(
+        "You get this message because it concerns the security of your account."
+    ),
+    LegalPurpose.ACCOUNT: gettext_noop(
+        "You get this message because it is about your account with us."
+    ),
+    LegalPurpose.TRANSACTION: gettext_noop(
+        "You get this message because it is about something that you ordered or asked us for."
+    ),
+    LegalPurpose.LEGAL_NOTICE: gettext_noop(
+        "You get this message because the law asks us to tell you this."
+    ),
+    LegalPurpose.POLICY_CHANGE: gettext_noop(
+        "You get this message because our privacy policy changes, and we promised to tell you."
+    ),
 }
 
 
@@ -105,7 +116,8 @@ def _facts(letterhead: Letterhead) -> dict[str, str]:
         "language": letterhead.language,
     }
     if letterhead.purpose is not None:
-        facts["reason"] = f"You get this message because {_REASONS[letterhead.purpose]}."
+        spoken = find(letterhead.language) or ENGLISH
+        facts["reason"] = spoken.gettext(_REASONS[letterhead.purpose])
     return facts
 
 

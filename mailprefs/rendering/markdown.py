@@ -55,7 +55,7 @@ _ALONE = re.compile(rf"^[ \t]*({BLOCK_MARK.pattern})[ \t]*$", re.MULTILINE)
 _FRONT = re.compile(
     r"\A(?:---[ \t]*\n)?(?P<lines>(?:[a-z_]+:[^\n]*\n)+)(?:---[ \t]*(?:\n|\Z)|(?=\n)|\Z)"
 )
-_KEYS = ("preheader",)
+_KEYS = ("preheader", "language")
 
 _parse = mistune.create_markdown(renderer=None, plugins=["table", "strikethrough", "url"])
 
@@ -78,8 +78,9 @@ class Written(NamedTuple):
 def split_front_matter(source: str) -> tuple[dict[str, str], str]:
     """Give the ``key: value`` lines at the top, and the body with those lines left blank.
 
-    The lines may stand between ``---``, or be followed by an empty line; the only key is
-    ``preheader``. The body keeps its line numbers, so that errors name the author's lines.
+    The lines may stand between ``---``, or be followed by an empty line; the only keys are
+    ``preheader`` and ``language``. The body keeps its line numbers, so that errors name the
+    author's lines.
     """
     source = source.removeprefix("\ufeff").replace("\r\n", "\n")
     match = _FRONT.match(source)
@@ -92,7 +93,8 @@ def split_front_matter(source: str) -> tuple[dict[str, str], str]:
         if key not in _KEYS:
             raise BadTemplate(
                 f"The top of the body has the line {key}:, which means nothing; "
-                f"the only such line is {_KEYS[0]}: followed by a sentence."
+                "the only such lines are preheader: followed by a sentence, and language: followed "
+                "by a code such as de."
             )
         values[key] = value.strip().strip("\"'")
     return values, "\n" * match[0].count("\n") + source[match.end() :]

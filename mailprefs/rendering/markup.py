@@ -28,6 +28,9 @@ _NOT_SHOWN: Final = (
     "are not shown by many mail clients."
 )
 _MARK = re.compile("[\ue100-\uf8ff]")
+_STYLE = re.compile('style="[^"]*"')
+_SIDES = re.compile("(?<=border-)(?:left|right)|(?<=text-align:)(?:left|right)")
+_FOUR = re.compile(r"(?P<name>padding|margin):(?P<sides>[^\s;\"]+ [^\s;\"]+ [^\s;\"]+ [^\s;\"]+)")
 
 
 class Picture(NamedTuple):
@@ -203,3 +206,17 @@ class _Balance(HTMLParser):
             self.open.pop()
         else:
             self.balanced = False
+
+
+def mirrored(html: str) -> str:
+    """Give the HTML of a Markdown body with left and right exchanged in its styles."""
+    return _STYLE.sub(lambda found: _SIDES.sub(_other, _FOUR.sub(_turned, found[0])), html)
+
+
+def _other(found: re.Match[str]) -> str:
+    return "right" if found[0] == "left" else "left"
+
+
+def _turned(found: re.Match[str]) -> str:
+    top, right, bottom, left = found["sides"].split()
+    return f"{found['name']}:{top} {left} {bottom} {right}"

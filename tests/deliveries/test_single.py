@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from mailprefs.db.database import Database
 from mailprefs.deliveries import single
@@ -24,6 +25,8 @@ from tests.factories import (
 )
 from tests.sending import NOW, answer, count, freeze_all, make_due, send_all, state_of, take_one
 
+URL = "https://mail.example.com/staff/alarms"
+
 
 @pytest.fixture
 def recipient_id(db: Database) -> int:
@@ -38,6 +41,12 @@ def recipient_id(db: Database) -> int:
 def queue(db: Database, recipient_id: int, key: str = "a key", **values: str) -> int:
     with db.transaction() as session:
         return single.queue(session, "fresh_link", recipient_id, values, key, now=NOW)
+
+
+def content_of(session: Session, delivery_id: int) -> Content:
+    """Give what a single message was made of."""
+    batch = session.scalars(select(Batch).where(Batch.first_id == delivery_id)).one()
+    return session.get_one(Content, batch.content_id)
 
 
 def test_a_message_is_a_delivery_of_its_kinds_standing_campaign(
@@ -163,6 +172,50 @@ def test_new_sender_details_make_a_new_content_and_leave_the_old_one(
     assert revisions == [1, 2]
     assert used[0] == used[1] != used[2]
     assert made
+
+
+@pytest.mark.parametrize(
+    ("own", "spoken", "subject"),
+    [
+        ("de-AT", "de", "Ihr Link zu Ihren E-Mail-Einstellungen"),
+        ("ja", "ja", "メール設定へのリンク"),
+        ("nl", "en", "Your link to your e-mail settings"),
+        (None, "en", "Your link to your e-mail settings"),
+    ],
+)
+def test_a_message_is_in_the_persons_language(
+    db: Database, recipient_id: int, own: str | None, spoken: str, subject: str
+) -> None:
+    with db.transaction() as session:
+        session.get_one(Recipient, recipient_id).language = own
+    made = queue(db, recipient_id)
+    with db.reading() as session:
+        content = content_of(session, made)
+        assert (content.language, content.subject) == (spoken, subject)
+
+
+def test_people_of_several_languages_share_the_contents_of_theirs(
+    db: Database, recipient_id: int
+) -> None:
+    made: dict[str, int] = {}
+    for turn in range(2):
+        for tag in ("fr", "en", "fr", "ar"):
+            with db.transaction() as session:
+                session.get_one(Recipient, recipient_id).language = tag
+            number = queue(db, recipient_id, f"{tag} {turn} {len(made)}")
+            with db.reading() as session:
+                content = content_of(session, number)
+                assert content.language == tag
+                assert made.setdefault(tag, content.id) == content.id
+
+
+def test_a_mail_to_operators_is_in_english_whatever_they_speak(
+    db: Database, recipient_id: int
+) -> None:
+    with db.transaction() as session:
+        session.get_one(Recipient, recipient_id).language = "de"
+        made = single.queue(session, "alarm", recipient_id, {"alarms_url": URL}, "a", now=NOW)
+        assert content_of(session, made).language == "en"
 
 
 def test_values_are_kept_beside_the_delivery(db: Database, recipient_id: int) -> None:

@@ -412,7 +412,9 @@ def test_a_system_mails_own_link_is_checked_before_it_goes_out(
         '<mj-button href="{{ confirm_url }}">Confirm</mj-button>',
     )  # fmt: skip
     known = layouts.load
-    monkeypatch.setattr(layouts, "load", lambda name: confirm if name == "confirm" else known(name))
+    monkeypatch.setattr(
+        layouts, "load", lambda name, tag="en": confirm if name == "confirm" else known(name, tag)
+    )
     letterhead = replace(notice, purpose=LegalPurpose.ACCOUNT)
     content = compose_template("confirm", letterhead, links=["confirm_url"])
     make = personalise(content, origin)
