@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from mailprefs import rates
+from mailprefs import periods, rates
 from mailprefs.errors import BadSetting
 from mailprefs.policy import MessageClass, TrackingBasis
 
@@ -97,6 +97,8 @@ class Settings(BaseSettings):
     sending_threads: int = Field(default=2, ge=1, le=64)
     connect_timeout: float = Field(default=10, gt=0, le=300)
     read_timeout: float = Field(default=60, gt=0, le=600)
+    # What is kept for another time than usual, such as "vendor_events: 3 days".
+    retention: str = ""
     # A file to which the ledger's signed head is appended each night; none: the log alone has it.
     ledger_heads: Path | None = None
     # Who is told of alarms beside the staff pages; the URL may hold a secret of its receiver.
@@ -166,6 +168,13 @@ class Settings(BaseSettings):
     def _days(cls, value: str) -> str:
         """Refuse what is no plan of days."""
         rates.read_ramp(value)
+        return value
+
+    @field_validator("retention")
+    @classmethod
+    def _periods(cls, value: str) -> str:
+        """Refuse what is no period of a rule."""
+        periods.read(value)
         return value
 
     @field_validator("trusted_proxies")

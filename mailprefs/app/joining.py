@@ -3,7 +3,7 @@
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
-from mailprefs import addresses, links
+from mailprefs import addresses, links, periods
 from mailprefs.db.database import Database
 from mailprefs.settings import Settings, templates_dir
 from mailprefs.spool import Spool
@@ -159,10 +159,15 @@ def numbers(parts: Parts) -> "Closing":
 
 
 def retention(parts: Parts) -> "Retention":
-    """Give what deletes old evidence."""
+    """Give what deletes what is too old."""
     from mailprefs.jobs.retention import Retention
 
-    return Retention(db=parts.db, zone=parts.settings.time_zone, clock=parts.clock)
+    return Retention(
+        db=parts.db,
+        zone=parts.settings.time_zone,
+        clock=parts.clock,
+        periods=periods.read(parts.settings.retention),
+    )
 
 
 def ledger_check(parts: Parts) -> "Nightly":

@@ -16,7 +16,6 @@ same state.
 
 from mailprefs.events.applying import Applied, Slice, decide_again, slices, store_and_apply
 from mailprefs.events.storing import (
-    forget_malformed,
     last_received,
     malformed,
     set_aside,
@@ -27,7 +26,6 @@ __all__ = [
     "Applied",
     "Slice",
     "decide_again",
-    "forget_malformed",
     "last_received",
     "malformed",
     "set_aside",

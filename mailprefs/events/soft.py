@@ -9,7 +9,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from mailprefs import audit, suppressions
@@ -27,7 +27,6 @@ DAYS: Final = 3
 """On so many distinct days a mailbox has to refuse."""
 WINDOW: Final = timedelta(days=30)
 """Within so long."""
-KEPT: Final = 2 * WINDOW
 _REASON: Final = SuppressionReason.SOFT_BOUNCES
 
 
@@ -154,16 +153,13 @@ def refused_often(session: Session, *, after: int = 0, limit: int = 100) -> list
     return [Whose(*row) for row in rows]
 
 
-def forget(session: Session, *, now: datetime) -> int:
-    """Forget what can't count any more, but not the cause of what is in force; give how many."""
-    in_force = (
+def is_in_force() -> ColumnElement[bool]:
+    """Say in SQL that a refusal's person is held back at present, which it may be the cause of."""
+    return (
         select(Recipient.id)
         .join(Suppression, Suppression.address_hash == Recipient.address_hash)
         .where(Recipient.id == SoftBounce.recipient_id, Suppression.reason == _REASON)
-    )
-    return dialects.changed(
-        session,
-        delete(SoftBounce).where(SoftBounce.occurred_at < now - KEPT, ~in_force.exists()),
+        .exists()
     )
 
 

@@ -7,10 +7,10 @@ that tells one of their messages from another.
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
@@ -20,7 +20,6 @@ from mailprefs.schema.events import MalformedEvent, VendorEventRow
 from mailprefs.schema.people import Recipient
 from mailprefs.vendor.message import Event, MalformedOne, VendorEvent
 
-KEPT: Final = timedelta(days=7)
 _LARGEST_ID: Final = (1 << 63) - 1
 _LONGEST_WORD: Final = 32
 
@@ -103,13 +102,6 @@ def malformed(session: Session) -> list[Malformed]:
         .order_by(MalformedEvent.sentence)
     )
     return [Malformed(*row) for row in rows]
-
-
-def forget_malformed(session: Session, *, now: datetime) -> int:
-    """Forget unreadable events after as long as readable ones are kept; give how many."""
-    return dialects.changed(
-        session, delete(MalformedEvent).where(MalformedEvent.received_at < now - KEPT)
-    )
 
 
 def last_received(session: Session) -> datetime | None:

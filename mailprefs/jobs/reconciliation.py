@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from mailprefs import events, suppressions
+from mailprefs import suppressions
 from mailprefs.addresses import AddressHasher, normalise
 from mailprefs.db import dialects
 from mailprefs.db.database import Database, Gate
@@ -243,12 +243,9 @@ class Comparison:
                 found.still_listed.append((number, name.value))
 
     def _tidy(self, found: Found, now: datetime) -> None:
-        """Apply the rule of soft bounces anew, and forget what is too old to matter."""
+        """Apply the rule of soft bounces anew."""
         self._decide_anew(soft.refused_often, now)
         found.reset += self._decide_anew(soft.held_back, now)
-        with self.db.transaction() as session:
-            soft.forget(session, now=now)
-            events.forget_malformed(session, now=now)
 
     def _decide_anew(self, find: Callable[..., list[Whose]], now: datetime) -> int:
         """Apply the rule to everybody whom *find* lists, a few at a time; give who isn't any more.

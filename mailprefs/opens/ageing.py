@@ -5,6 +5,7 @@ long, and whatever broke off is found again. Once nothing more can come, a campa
 never read again.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -17,20 +18,33 @@ from mailprefs.opens.judging import Row
 from mailprefs.opens.periods import RECORDED_FOR, Period
 from mailprefs.opens.writing import replace_opens
 from mailprefs.schema.campaigns import Campaign
-from mailprefs.schema.opens import Measured, Open, OpenRetention, UndecidedOpen
+from mailprefs.schema.events import MailboxFact
+from mailprefs.schema.opens import Measured, Open, OpenRetention
 
 WINDOW: Final = 2_000
 """Deliveries looked at in one transaction."""
 _REDUCED: Final = 0
 """The ruleset of a row of which only delivery, kind and day are left."""
 _ORDINALS: Final = 1 << 32
+Evidence = Open | Measured | MailboxFact
 
 
-class Step(NamedTuple):
-    """What one window came to: rows that changed, and the delivery to go on after; None: done."""
+REDUCED: Final = (Open,)
+"""What is reduced."""
+DELETED: Final = (Open, Measured, MailboxFact)
+"""What is deleted once a campaign is old."""
 
-    rows: int
-    last: int | None
+
+class Window(NamedTuple):
+    """The deliveries of one campaign from the first to the last."""
+
+    first: int
+    last: int
+
+    @property
+    def campaign_id(self) -> int:
+        """Give whose deliveries they are."""
+        return self.first // _ORDINALS
 
 
 def with_details(session: Session, before: datetime) -> list[int]:
@@ -39,20 +53,34 @@ def with_details(session: Session, before: datetime) -> list[int]:
 
 
 def with_evidence(session: Session, before: datetime) -> list[int]:
-    """List the campaigns that began *before* then and whose evidence isn't deleted."""
-    return _undone(session, before, OpenRetention.deleted_at.is_(None))
+    """List the campaigns that began *before* then and whose evidence isn't deleted.
+
+    Not those of single messages, which go on for ever.
+    """
+    is_undone = OpenRetention.deleted_at.is_(None) & Campaign.standing.is_(False)
+    return _undone(session, before, is_undone)
 
 
-def reduce(session: Session, campaign_id: int, before: datetime, *, after: int) -> Step:
-    """Reduce a window of a campaign's opens from *before* then to delivery, kind and local day.
+def next_window(
+    session: Session, campaigns: Sequence[int], tables: Sequence[type[Evidence]], after: int
+) -> Window | None:
+    """Give the next deliveries of some campaigns (in order) of which there is a row in *tables*."""
+    for campaign_id in campaigns:
+        if after < (campaign_id + 1) * _ORDINALS - 1:
+            found = [_window(session, table, campaign_id, after) for table in tables]
+            if windows := [one for one in found if one is not None]:
+                return min(windows)
+    return None
+
+
+def reduce(session: Session, window: Window, before: datetime) -> int:
+    """Reduce a window's opens from *before* then to delivery, kind and local day.
 
     The policy version stays: it says under which policy they were collected.
     """
     turn.take(session)
-    window = _window(session, Open, campaign_id, after)
-    if window is None:
-        return Step(0, None)
-    zone = session.scalars(select(Campaign.report_zone).where(Campaign.id == campaign_id)).one()
+    its = Campaign.id == window.campaign_id
+    zone = session.scalars(select(Campaign.report_zone).where(its)).one()
     period = Period.of(zone, None)
     rows = session.connection().execute(
         select(Open.__table__).where(
@@ -63,52 +91,33 @@ def reduce(session: Session, campaign_id: int, before: datetime, *, after: int) 
     )
     reduced = [_reduced(Row(*row), period) for row in rows]
     replace_opens(session, reduced)
-    return Step(len(reduced), window[1])
+    return len(reduced)
 
 
-def remove(session: Session, campaign_id: int, *, after: int) -> Step:
-    """Delete a window of a campaign's opens, and of what is measured of its deliveries."""
+def remove(session: Session, window: Window) -> int:
+    """Delete a window's opens, what is measured of it, and what became of it in mailboxes."""
     turn.take(session)
-    found = [
-        window
-        for table in (Open, Measured)
-        if (window := _window(session, table, campaign_id, after)) is not None
-    ]
-    if not found:
-        return Step(0, None)
-    window = min(found)
-    gone = sum(
+    return sum(
         dialects.changed(session, delete(table).where(table.delivery_id.between(*window)))
-        for table in (Open, Measured)
+        for table in DELETED
     )
-    return Step(gone, window[1])
 
 
-def forget_undecided(session: Session, before: datetime) -> int:
-    """Delete fetches from *before* then of which nobody told when their message was delivered."""
-    turn.take(session)
-    old = (
-        select(UndecidedOpen.delivery_id).where(UndecidedOpen.at < before).distinct().limit(WINDOW)
-    )
-    ids = session.scalars(old).all()
-    listed = dialects.among(session, UndecidedOpen.delivery_id, ids)
-    return dialects.changed(session, delete(UndecidedOpen).where(listed, UndecidedOpen.at < before))
-
-
-def mark_reduced(session: Session, campaign_id: int, before: datetime, *, now: datetime) -> None:
+def mark_reduced(session: Session, campaign_id: int, before: datetime) -> None:
     """Note that nothing detailed is left, unless opens may still come that are younger."""
     campaign = session.get_one(Campaign, campaign_id)
     begun = campaign.first_hand_over_at
     if campaign.closed_at is not None and begun is not None and begun + RECORDED_FOR <= before:
-        _mark(session, campaign_id, "reduced_at", now)
+        _mark(session, campaign_id, "reduced_at")
 
 
-def mark_deleted(session: Session, campaign_id: int, *, now: datetime) -> None:
+def mark_deleted(session: Session, campaign_id: int) -> None:
     """Note that nothing is left of a campaign that began so long ago that nothing more comes."""
-    _mark(session, campaign_id, "deleted_at", now)
+    _mark(session, campaign_id, "deleted_at")
 
 
-def _mark(session: Session, campaign_id: int, word: str, now: datetime) -> None:
+def _mark(session: Session, campaign_id: int, word: str) -> None:
+    now = dialects.database_time(session)
     mark = dialects.insert(session, OpenRetention).values({"campaign_id": campaign_id, word: now})
     session.execute(mark.on_conflict_do_update(index_elements=["campaign_id"], set_={word: now}))
 
@@ -123,9 +132,7 @@ def _undone(session: Session, before: datetime, is_undone: ColumnElement[bool]) 
     return list(session.scalars(listed))
 
 
-def _window(
-    session: Session, table: type[Open | Measured], campaign_id: int, after: int
-) -> tuple[int, int] | None:
+def _window(session: Session, table: type[Evidence], campaign_id: int, after: int) -> Window | None:
     """Give the first and last delivery of the next window in which there is a row."""
     begin, end = campaign_id * _ORDINALS, (campaign_id + 1) * _ORDINALS
     first = session.scalar(
@@ -134,7 +141,7 @@ def _window(
         .order_by(table.delivery_id)
         .limit(1)
     )
-    return None if first is None else (first, min(first + WINDOW, end) - 1)
+    return None if first is None else Window(first, min(first + WINDOW, end) - 1)
 
 
 def _reduced(row: Row, period: Period) -> Row:

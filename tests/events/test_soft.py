@@ -9,6 +9,7 @@ from mailprefs import events, suppressions
 from mailprefs.audit import CONSOLE
 from mailprefs.db.database import Gate
 from mailprefs.events import soft
+from mailprefs.jobs.retention import Retention
 from mailprefs.policy import Scope, Source, SuppressionReason
 from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.events import SoftBounce
@@ -154,9 +155,10 @@ def test_what_cannot_count_is_forgotten_and_who_is_paused_stays_so(mailed: Maile
     apply(mailed.db, *(blocked(mailed, day, day) for day in range(3)))
     other = event(mailed.sent[0][1], Event.BOUNCED)
     apply(mailed.db, replace(other, type="blocked", status="4.2.2"))
-    later = NOW + soft.KEPT + timedelta(days=10)
+    later = NOW + timedelta(days=70)
+    job = Retention(db=mailed.db, zone="UTC", clock=lambda: later)
+    assert job.now()["soft_bounces"] == 1
     with mailed.db.transaction(Gate.TAKING) as session:
-        assert soft.forget(session, now=later) == 1
         (held,) = soft.held_back(session)
         soft.decide(session, held, now=later)
     with mailed.db.reading() as session:
