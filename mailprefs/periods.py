@@ -83,6 +83,8 @@ KNOWN: Final[Mapping[str, Known]] = MappingProxyType(
         # The rule of soft bounces looks at 30 days.
         "soft_bounces": _days(60, least=31),
         "reconciliations": _days(30, least=15),
+        # "Once a week at most" looks at seven days.
+        "last_promotions": _days(14, least=8),
         "apple": _days(60),
         "unconfirmed": _days(30),
         "ledger": _months(36),

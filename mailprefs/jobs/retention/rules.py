@@ -12,6 +12,7 @@ from mailprefs.jobs.retention.stepping import Way, rows_of
 from mailprefs.policy import MessageClass
 from mailprefs.schema.alarms import Alarm
 from mailprefs.schema.choices import SuppressionLift
+from mailprefs.schema.deliveries import LastPromotion
 from mailprefs.schema.events import MalformedEvent, Reconciliation, SoftBounce, VendorEventRow
 from mailprefs.schema.opens import SpoolPosition
 from mailprefs.schema.sending import Presence
@@ -133,6 +134,14 @@ RULES: Final = (
         "deleted",
         "it names people by number whom the vendor holds back",
         rows_of(Reconciliation, Reconciliation.started_at, Reconciliation.night),
+    ),
+    _rule(
+        "last_promotions",
+        "last_promotions",
+        "which campaign last reached somebody who wants one a week at most",
+        "deleted",
+        "after a week it holds nothing back",
+        rows_of(LastPromotion, LastPromotion.at, LastPromotion.recipient_id),
     ),
     _rule(
         "apple",
