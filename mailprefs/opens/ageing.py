@@ -21,7 +21,7 @@ from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.events import MailboxFact
 from mailprefs.schema.opens import Measured, Open, OpenRetention
 
-WINDOW: Final = 2_000
+WINDOW: Final = 500
 """Deliveries looked at in one transaction."""
 _REDUCED: Final = 0
 """The ruleset of a row of which only delivery, kind and day are left."""

@@ -19,8 +19,8 @@ from mailprefs.db import dialects
 from mailprefs.db.database import Database
 from mailprefs.schema.base import Base
 
-AT_ONCE: Final = 1_000
-"""Rows changed in one transaction."""
+AT_ONCE: Final = 200
+"""Rows changed in one transaction: on SQLite everybody who writes waits for it."""
 
 
 class Found(NamedTuple):
@@ -70,7 +70,8 @@ def take(
             keys, last = way.find(session, before, last)
         if keys:
             rows = 0
-            with suppress(_OnlyLooking), db.transaction() as session:
+            # What a power cut takes back is found again; waiting for the disk would hold others up.
+            with suppress(_OnlyLooking), db.transaction(durable=False) as session:
                 rows = way.change(session, before, keys)
                 if dry_run:
                     raise _OnlyLooking
