@@ -43,7 +43,9 @@ def press_on_the_page(company: Company, message: Arrived) -> None:
     page = browser.get(found[1])
     assert page.status_code == 200
     form = re.search(
-        rf'<form[^>]*action="{re.escape(found[1])}"[^>]*>(.*?)</form>', page.text, re.DOTALL
+        rf'<form[^>]*action="{re.escape(found[1])}[?]lang=en#said"[^>]*>(.*?)</form>',
+        page.text,
+        re.DOTALL,
     )
     if form is None:
         assert "/undo" in page.text, "there is neither a way to leave nor one to come back"

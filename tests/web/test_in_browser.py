@@ -10,8 +10,10 @@ from playwright.sync_api import Page, sync_playwright
 from pydantic import SecretStr
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from mailprefs import languages
 from mailprefs.app import create_app
 from mailprefs.db.database import Database
+from mailprefs.languages import Language
 from mailprefs.settings import Environment, Settings
 from mailprefs.web.parts import Parts
 from tests.web.conftest import ADDRESS_KEY, TOKEN_KEY, Reader, subscribed
@@ -133,6 +135,49 @@ def test_every_control_is_large_enough_for_a_thumb(
             box = control.bounding_box()
             assert box is not None
             assert box["height"] >= SMALLEST, control.inner_text()
+
+
+@pytest.mark.parametrize("language", languages.every(), ids=lambda one: one.tag)
+def test_every_page_passes_axe_in_every_language(
+    open_page: Open, unsubscribe_path: str, preferences_path: str, language: Language
+) -> None:
+    """At phone and desktop width, light and dark: every pair of them for one page each."""
+    looks = [(PHONE, False), (PHONE, True), (WIDE, False), (WIDE, True)]
+    paths = [preferences_path, unsubscribe_path, "/u/damaged", "/"]
+    for path, (size, is_dark) in zip(paths, looks, strict=True):
+        where = f"{path}?lang={language.tag}"
+        page = open_page(where, size=size, is_dark=is_dark, has_script=True)
+        if path == unsubscribe_path:
+            page.locator("button.main").click()
+            assert page.locator("h1").evaluate("one => one === document.activeElement")
+        found = Axe().run(page, options=AXE)
+        assert found.violations_count == 0, f"{where[:3]}: {found.generate_report()}"
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0], where[:3]
+        assert page.evaluate("getComputedStyle(document.body).direction") == language.direction
+        page.context.close()
+
+
+def test_after_each_choice_focus_is_on_what_happened_without_script(
+    open_page: Open, unsubscribe_path: str, preferences_path: str
+) -> None:
+    page = open_page(unsubscribe_path)
+    for button in ("Unsubscribe", "Undo"):
+        page.get_by_role("button", name=button).click()
+        assert page.locator("h1:focus").count() == 1, button
+    page.goto(preferences_path)
+    for button in ("Save topics", "Save this choice", "Turn all of it off"):
+        page.get_by_role("button", name=button).click()
+        assert page.locator("h1:focus").inner_text() == page.title(), button
+
+
+def test_the_language_is_switched_by_links(open_page: Open, unsubscribe_path: str) -> None:
+    page = open_page(unsubscribe_path)
+    page.get_by_role("link", name="العربية").click()
+    assert page.locator("html[lang=ar][dir=rtl]").count() == 1
+    page.locator("button.main").click()
+    assert page.locator("html[lang=ar][dir=rtl]").count() == 1
+    page.get_by_role("link", name="Deutsch").click()
+    assert page.title() == "Sie sind abgemeldet"
 
 
 def test_leaving_and_coming_back_works_without_script(
