@@ -23,9 +23,9 @@ from babel.messages.plurals import get_plural
 from babel.messages.pofile import read_po, write_po
 
 from mailprefs import languages
-from mailprefs.languages.language import FOLDER
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+FOLDER: Final = ROOT / "mailprefs" / "languages"
 KEYWORDS: Final[dict[str, Any]] = {"gettext": None, "ngettext": (1, 2), "gettext_noop": None}
 _JINJA: Final = {"newstyle_gettext": "true", "trimmed": "true", "silent": "false"}
 # Babel's own has many (11 to 99) and other (100 to 102) in each other's place.
