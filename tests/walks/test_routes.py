@@ -63,6 +63,7 @@ def filled(rule: Rule, parts: Parts) -> str:
     }
     good = tokens.get(rule.endpoint.partition(".")[0], "/x/x")[3:]
     values = {name: good if name == "token" else "1" for name in rule.arguments}
+    values |= rule.defaults or {}
     if rule.endpoint == "static":
         values = {"filename": "mailprefs.css"}
     return rule.map.bind("localhost").build(
