@@ -117,8 +117,13 @@ class AddressHasher:
                 f"{_SETTING} needs {keys.KEY_BYTES} bytes or more; run: mailprefs init."
             )
         self.key_id = key_id
-        derived = hmac.digest(key, b"mailprefs/address/v1", "sha256")
+        self._key = key
+        derived = self.derived("mailprefs/address/v1")
         self._keyed = blake2b(key=derived, digest_size=HASH_BYTES)
+
+    def derived(self, purpose: str) -> bytes:
+        """Give the key of 32 bytes that the secret has for one purpose; it is good for no other."""
+        return hmac.digest(self._key, purpose.encode(), "sha256")
 
     def hash(self, key_text: str) -> bytes:
         """Give the 16 bytes that stand for ``Address.key``."""

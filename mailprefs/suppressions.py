@@ -83,6 +83,20 @@ def add(  # noqa: PLR0913 - the columns of one row
     return added.one_or_none() is not None
 
 
+def erase(
+    session: Session, address_hash: bytes, key_id: int, source: Source, *, now: datetime
+) -> bool:
+    """Let ``erased`` be all that stands against an address; tell whether that is new.
+
+    :raises RuntimeError: in a transaction that wasn't opened with ``Gate.TAKING``.
+    """
+    require_taking(session)
+    reason = SuppressionReason.ERASED
+    others = (Suppression.address_hash == address_hash, Suppression.reason != reason)
+    session.execute(delete(Suppression).where(*others))
+    return add(session, address_hash, key_id, reason, source, now=now)
+
+
 def believe(session: Session, evidence: Evidence) -> bool:
     """Keep mail from an address as the vendor's *evidence* asks; tell whether that is new.
 

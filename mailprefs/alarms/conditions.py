@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from mailprefs import machine, times
-from mailprefs.alarms.facts import Facts
+from mailprefs.alarms.facts import ErasureWaits, Facts
 from mailprefs.alarms.kinds import AlarmKind
 from mailprefs.machine import Machine
 
@@ -44,6 +44,8 @@ def of_sending(facts: Facts) -> list[Condition]:
         found.append(
             Condition(AlarmKind.LEDGER_BROKEN, "", facts.broken.sentence, facts.broken.since)
         )
+    if facts.erasures:
+        found.append(_of_erasures(facts.erasures))
     return [one._replace(sentence=without_people(one.sentence)) for one in found]
 
 
@@ -124,6 +126,12 @@ def _of_lists(facts: Facts) -> Iterator[Condition]:
             f"row. {found.reason}"
         )
         yield Condition(AlarmKind.LISTS_NOT_COMPARED, "", sentence, found.since)
+
+
+def _of_erasures(found: ErasureWaits) -> Condition:
+    people = "1 erasure isn't" if found.n == 1 else f"{found.n:,} erasures aren't"
+    sentence = f"{people} carried out to the end after a day. {found.reason}"
+    return Condition(AlarmKind.ERASURE_WAITS, "", sentence, found.since)
 
 
 def _of_spool(seen: Machine, now: datetime) -> Iterator[Condition]:

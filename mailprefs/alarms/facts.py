@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from mailprefs import events
+from mailprefs import events, privacy
 from mailprefs.campaigns import progress
 from mailprefs.campaigns.progress import MOVING, Missed, Stalled
 from mailprefs.deliveries import breaker, limits, pace, unknown
@@ -28,6 +28,7 @@ _BY_ITSELF: Final = timedelta(hours=2)
 """So long administrative mail may take to be settled by itself, beyond the settle time."""
 
 
+_ERASED_WITHIN: Final = timedelta(days=1)
 _NIGHTS: Final = timedelta(days=14)
 _COMPARED_WITHIN: Final = timedelta(hours=2)
 
@@ -61,6 +62,14 @@ class Broken(NamedTuple):
     sentence: str
 
 
+class ErasureWaits(NamedTuple):
+    """Erasures that aren't whole long after they should be: how many, since when, and why."""
+
+    n: int
+    since: datetime
+    reason: str
+
+
 class Facts(NamedTuple):
     """The sending as the database knows it, at one moment."""
 
@@ -77,6 +86,7 @@ class Facts(NamedTuple):
     set_aside_since: datetime | None = None
     uncompared: Uncompared | None = None
     broken: Broken | None = None
+    erasures: ErasureWaits | None = None
 
 
 def gather(session: Session, settings: Settings, *, now: datetime) -> Facts:
@@ -95,6 +105,7 @@ def gather(session: Session, settings: Settings, *, now: datetime) -> Facts:
         set_aside_since=set_aside_since,
         uncompared=_uncompared(session, now),
         broken=_broken(session),
+        erasures=_erasures(session, now),
     )
 
 
@@ -192,3 +203,12 @@ def _broken(session: Session) -> Broken | None:
     if found is None or found.sentence is None or found.broken_since is None:
         return None
     return Broken(found.broken_since, found.sentence)
+
+
+def _erasures(session: Session, now: datetime) -> ErasureWaits | None:
+    late = [one for one in privacy.waiting(session) if one.erased_at < now - _ERASED_WITHIN]
+    if not late:
+        return None
+    first = late[0]
+    why = first.failure or "The deleted rows couldn't be cleaned out of the database's files."
+    return ErasureWaits(len(late), first.erased_at, why)

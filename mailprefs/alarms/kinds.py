@@ -18,6 +18,7 @@ class AlarmKind(StrEnum):
     EVENTS_SET_ASIDE = "events_set_aside"
     LISTS_NOT_COMPARED = "lists_not_compared"
     LEDGER_BROKEN = "ledger_broken"
+    ERASURE_WAITS = "erasure_waits"
     SPOOL_FILLING = "spool_filling"
     DISK_FILLING = "disk_filling"
 
@@ -122,6 +123,14 @@ ADVICE: Final = MappingProxyType(
             "Change nothing. Copy the database, check it against every head that was kept, and "
             "compare it with the last good backup.",
             "mailprefs ledger verify",
+        ),
+        AlarmKind.ERASURE_WAITS: Advice(
+            "An erasure waits",
+            "The person is gone from every table, and gets no mail. What waits is the vendor's "
+            "copy, or cleaning the database's files; both are tried again by themselves.",
+            "The sentence names the cause. Give the key access to the vendor's erasure, or end "
+            "what reads from the database for hours.",
+            "mailprefs doctor",
         ),
         AlarmKind.SPOOL_FILLING: Advice(
             "The spool fills",

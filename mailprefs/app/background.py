@@ -1,10 +1,10 @@
-"""The threads beside the web: sending, opens, released numbers, alarms, lists, tidying."""
+"""The threads beside the web: sending, opens, released numbers, alarms, lists, erasing, tidying."""
 
 import logging
 import threading
 from typing import Final
 
-from mailprefs.app.joining import comparison, ledger_check, numbers, retention
+from mailprefs.app.joining import comparison, erasures, ledger_check, numbers, retention
 from mailprefs.errors import StoreUnavailable
 from mailprefs.jobs.alarms import Watch
 from mailprefs.jobs.dispatch import Office, Workers
@@ -42,6 +42,7 @@ class Background:
             "tidy": self._tidy,
             "alarms": lambda: watch.run(self._stop),
             "numbers": lambda: numbers(parts).run(self._stop),
+            "erasures": lambda: erasures(parts).run(self._stop),
             "ledger": lambda: ledger_check(parts).run(self._stop),
             "retention": lambda: retention(parts).run(self._stop),
         }

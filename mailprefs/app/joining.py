@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from mailprefs.jobs.closing import Closing
+    from mailprefs.jobs.erasures import Erasures
     from mailprefs.jobs.ledger import Nightly
     from mailprefs.jobs.reconciliation import Comparison
     from mailprefs.jobs.retention import Retention
@@ -122,10 +123,25 @@ def _configuration(parts: Parts) -> dict[str, Any]:
     }
 
 
+def erasures(parts: Parts) -> "Erasures":
+    """Give what carries erasures on to the vendor and into the files."""
+    from mailprefs.jobs.erasures import Erasures
+    from mailprefs.vendor.erasing import VendorErasure
+
+    key = _reading_key(parts.settings)
+    vendor = VendorErasure(key, parts.settings.sendgrid_host) if key else None
+    return Erasures(db=parts.db, vendor=vendor, hasher=parts.hasher, clock=parts.clock)
+
+
+def _reading_key(settings: Settings) -> str:
+    """Give the key that is for all but sending; that for sending where there is none; else ""."""
+    read, send = settings.sendgrid_read_key, settings.sendgrid_api_key
+    return read.get_secret_value() or send.get_secret_value()
+
+
 def suppression_lists(settings: Settings) -> "SuppressionLists | None":
     """Give the vendor's suppression lists by the key that may read them; None without any key."""
-    read, send = settings.sendgrid_read_key, settings.sendgrid_api_key
-    key = read.get_secret_value() or send.get_secret_value()
+    key = _reading_key(settings)
     if not key:
         return None
     from mailprefs.vendor.suppression_lists import SuppressionLists

@@ -12,8 +12,9 @@ import click
 from rich.progress import TextColumn
 from sqlalchemy.orm import Session
 
-from mailprefs import audit, preferences, recipients, times
+from mailprefs import audit, preferences, privacy, recipients, times
 from mailprefs.addresses import AddressHasher
+from mailprefs.app.joining import erasures
 from mailprefs.cli import console
 from mailprefs.db.database import Gate
 from mailprefs.errors import BadInput, NotFound
@@ -21,12 +22,16 @@ from mailprefs.jobs.imports.order import ImportOrder
 from mailprefs.jobs.imports.run import ImportResult
 from mailprefs.jobs.imports.run import Progress as Step
 from mailprefs.jobs.imports.run import run as run_import
-from mailprefs.jobs.in_flight import wait_for_requests
-from mailprefs.policy import Role, SubscriptionState
+from mailprefs.jobs.in_flight import wait_for_calls, wait_for_requests
+from mailprefs.policy import Role, Source, SubscriptionState
 from mailprefs.schema.imports import ImportedAs
 from mailprefs.schema.people import Recipient
 
 _SHOWN: Final = 10
+_CLEANED_LATER: Final = "not cleaned yet; `mailprefs run` and `worker` go on with it"
+_NEVER_PROVED: Final = (
+    "That address was kept out as erased before there was a proof of it; there is nothing to show."
+)
 
 
 @click.command("import")
@@ -135,6 +140,34 @@ def show_recipient(address: str, acting_as: str | None, *, as_json: bool) -> Non
     console.answer(document, as_json=as_json, show=lambda: _show_recipient(document))
 
 
+@recipient_group.command("erase")
+@click.argument("address")
+@click.option("--child", is_flag=True, help="The person is under 13. It is done alike.")
+@console.acting
+@console.type_json
+def erase_recipient(address: str, acting_as: str | None, *, child: bool, as_json: bool) -> None:
+    """Erase a person everywhere, the vendor included; for good.
+
+    What comes out says how many rows of which tables went, and names nobody. Nothing is mailed to
+    the person, and why they were erased is stored nowhere: not even that it was a child. Calling it
+    again is no fault, and shows how far it is.
+    """
+    del child
+    parts = console.opened()
+    with parts.db.transaction(Gate.TAKING) as session:
+        who = console.actor(session, acting_as, Role.PRIVACY)
+        asked = privacy.Asked(Source.STAFF, who, parts.hasher)
+        done = privacy.erase_address(session, address, asked, now=console.now())
+    if done is not None:
+        wait_for_calls(parts.db, done.calls)
+    erasures(parts).now()
+    with parts.db.reading() as session:
+        found = privacy.of(session, parts.hasher, address)
+    if found is None:
+        raise NotFound(_NEVER_PROVED)
+    console.answer(found.document(), as_json=as_json, show=lambda: _show_erased(found))
+
+
 @click.group("subscription")
 def subscription_group() -> None:
     """Where people stand with topics."""
@@ -162,6 +195,16 @@ def set_subscription(address: str, slug: str, state: str, acting_as: str | None)
         wait_for_requests(parts.db, recipient_id)
     now = "now" if done.has_changed else "already"
     click.echo(f"That person is {now} {state} ({slug}).")
+
+
+def _show_erased(found: privacy.Proof) -> None:
+    rows: list[tuple[str, object]] = [
+        (f"rows of {table}", n) for table, n in found.removed.items()
+    ] or [("rows", "none: nobody here had that address")]
+    took, cleaned = found.vendor_took_at, found.cleaned_at
+    rows.append(("the vendor", f"took the order {times.written(took)}" if took else found.failure))
+    rows.append(("the files", f"cleaned {times.written(cleaned)}" if cleaned else _CLEANED_LATER))
+    console.table(f"Erasure {found.id}, {times.written(found.erased_at)}", ["", ""], rows)
 
 
 def _known(session: Session, hasher: AddressHasher, address: str) -> Recipient:

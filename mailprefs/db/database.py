@@ -9,7 +9,7 @@ So a claim either commits before an opt-out begins or sees it. Lock order: gate,
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from enum import Enum
 from pathlib import Path
@@ -27,6 +27,8 @@ _GATE_HELD = "mailprefs_gate"
 # Any fixed number of our own: the gate's key among PostgreSQL's advisory locks.
 _GATE = 7_311_826
 _BUSY_SECONDS = 5
+# Nobody holds the gate longer than this.
+_CUT_MILLISECONDS = 50
 # PostgreSQL's defaults make a generic plan that reads all of recipients for each batch: measured
 # 17 ms against 3 ms for the eligibility of 500 people.
 _POSTGRESQL_OPTIONS = " ".join(
@@ -109,6 +111,27 @@ class Database:
                 driver: Any = connection.connection.driver_connection
                 driver.execute("PRAGMA wal_checkpoint(PASSIVE)").close()
 
+    def scrub(self, tables: Sequence[str]) -> bool:
+        """Clean rows that were deleted out of the files; tell whether that is done.
+
+        SQLite has overwritten them (``secure_delete``), and its log is cut to nothing: not while
+        somebody reads from it, so it may have to be tried again. PostgreSQL vacuums *tables*; what
+        its log and its backups hold ages out as docs/erasure.md says.
+
+        :raises StoreUnavailable: when the database can't be reached.
+        """
+        with _told(), self.engine.connect() as plain:
+            if self.is_sqlite:
+                return _cut_log(plain)
+            connection = plain.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(text("SET statement_timeout = 0"))
+            try:
+                for table in tables:
+                    connection.execute(text(f'VACUUM (ANALYZE FALSE) "{table}"'))
+            finally:
+                connection.execute(text("RESET statement_timeout"))
+        return True
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
@@ -165,6 +188,21 @@ def _engine(url: str) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _cut_log(connection: Connection) -> bool:
+    """Move SQLite's log into the file and cut it to nothing; False if somebody was in the way.
+
+    Most of it is moved before anybody has to wait; those who write then wait a moment at most.
+    """
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA wal_checkpoint(PASSIVE)").close()
+    driver.execute(f"PRAGMA busy_timeout={_CUT_MILLISECONDS}").close()
+    try:
+        busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1_000}").close()
+    return not busy
 
 
 def _make_private(path: Path) -> None:

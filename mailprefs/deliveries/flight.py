@@ -1,12 +1,13 @@
 """Who is in a request that may be about to begin."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from mailprefs.db.dialects import database_time
+from mailprefs.db.dialects import among, database_time
 from mailprefs.policy import MessageClass
 from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.deliveries import Batch, BatchState, Delivery, HandOver
@@ -38,3 +39,37 @@ def holds(session: Session, recipient_id: int) -> bool:
         )
     )
     return session.execute(carried.limit(1)).first() is not None
+
+
+def carrying(session: Session, recipient_id: int) -> Sequence[int]:
+    """List the unanswered hand-overs of any class that somebody is in, claimed just now.
+
+    For somebody who is about to be erased, after which nothing says any more where they were.
+    """
+    carried = (
+        select(HandOver.id)
+        .join(Batch, Batch.hand_over_id == HandOver.id)
+        .join(Delivery, Delivery.campaign_id == Batch.campaign_id)
+        .where(
+            Batch.state == BatchState.SENDING,
+            HandOver.claimed_at > database_time(session) - MAY_BEGIN_FOR,
+            Delivery.recipient_id == recipient_id,
+            Delivery.id.between(Batch.first_id, Batch.last_id),
+            Delivery.own_state.is_(None),
+        )
+    )
+    return session.scalars(carried).all()
+
+
+def any_of(session: Session, hand_over_ids: Sequence[int]) -> bool:
+    """Tell whether one of these hand-overs may still be about to begin."""
+    under_way = (
+        select(HandOver.id)
+        .join(Batch, Batch.hand_over_id == HandOver.id)
+        .where(
+            among(session, HandOver.id, hand_over_ids),
+            Batch.state == BatchState.SENDING,
+            HandOver.claimed_at > database_time(session) - MAY_BEGIN_FOR,
+        )
+    )
+    return session.execute(under_way.limit(1)).first() is not None

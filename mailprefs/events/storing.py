@@ -5,7 +5,6 @@ of what happened. Of an event about somebody erased only its count is kept: no i
 that tells one of their messages from another.
 """
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -15,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
 from mailprefs.events.meaning import meaning
+from mailprefs.privacy import erased_key
 from mailprefs.schema.deliveries import Delivery
 from mailprefs.schema.events import MalformedEvent, VendorEventRow
 from mailprefs.schema.people import Recipient
@@ -157,6 +157,4 @@ def _classification(event: VendorEvent) -> str | None:
 
 def _erased_key(event: VendorEvent) -> str:
     """Give one key for everything of a kind about one delivery, so that it counts once."""
-    what = meaning(event).fact or event.vendor_word
-    text = f"erased {event.delivery_id} {what}"
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return erased_key(event.delivery_id or 0, meaning(event).fact or event.vendor_word)

@@ -7,7 +7,10 @@ answer to somebody who is in such a batch; mostly the batch's own answer comes f
 """
 
 import time
+from collections.abc import Callable, Sequence
 from typing import Final
+
+from sqlalchemy.orm import Session
 
 from mailprefs.db.database import Database
 from mailprefs.deliveries import flight
@@ -24,15 +27,25 @@ def wait_for_requests(db: Database, recipient_id: int) -> None:
 
     To be called after their choice was committed, outside any transaction.
     """
+    _wait(db, lambda session: flight.holds(session, recipient_id))
+
+
+def wait_for_calls(db: Database, hand_over_ids: Sequence[int]) -> None:
+    """Return when none of these requests can begin any more; to be called as the other is."""
+    if hand_over_ids:
+        _wait(db, lambda session: flight.any_of(session, hand_over_ids))
+
+
+def _wait(db: Database, may_begin: Callable[[Session], bool]) -> None:
     ends = time.monotonic() + START_WITHIN + ON_ITS_WAY
-    while (left := ends - time.monotonic()) > 0 and _may_begin(db, recipient_id):
+    while (left := ends - time.monotonic()) > 0 and _asked(db, may_begin):
         time.sleep(min(left, _LOOK_AGAIN))
 
 
-def _may_begin(db: Database, recipient_id: int) -> bool:
+def _asked(db: Database, may_begin: Callable[[Session], bool]) -> bool:
     """Tell whether such a request may be about to begin; where nobody can tell, it may."""
     try:
         with db.reading() as session:
-            return flight.holds(session, recipient_id)
+            return may_begin(session)
     except StoreUnavailable:
         return True

@@ -120,6 +120,11 @@ class Mailbox:
         with self._writing() as cursor:
             cursor.execute("UPDATE requests SET ended = ? WHERE id = ?", (at.timestamp(), number))
 
+    def erase(self, email: str) -> None:
+        """Forget the messages of one address."""
+        with self._writing() as cursor:
+            cursor.execute("DELETE FROM messages WHERE lower(email) = ?", (email.lower(),))
+
     def carried(self, *, after: int = 0, limit: int = 1_000) -> list[Carried]:
         """List every recipient whose message was accepted, oldest first: who, where, when."""
         return [records.carried(row) for row in self._read(_CARRIED, (after, limit))]

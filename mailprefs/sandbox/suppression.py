@@ -1,6 +1,7 @@
-"""``/v3/suppression/...`` as the vendor answers it, and how a program fills the lists or fates."""
+"""``/v3/suppression/...`` and erasing as the vendor does it, and how a program fills the lists."""
 
 import hmac
+from uuid import uuid4
 
 from flask import Blueprint, Response, abort, jsonify, request
 
@@ -11,6 +12,7 @@ from mailprefs.sandbox.mail_send import refusal
 bp = Blueprint("suppression", __name__)
 
 MOST_ON_A_PAGE = 500
+MOST_ERASED = 5_000
 _END_OF_TIME = 4_102_444_800
 
 
@@ -60,6 +62,23 @@ def take_off(name: str, email: str) -> Response:
     if name not in lists.NAMES or not parts.here().webhook.lists.take_off(name, email):
         abort(404)
     return Response(status=204)
+
+
+@bp.post("/v3/recipients/erasejob")
+def erase() -> Response | tuple[Response, int]:
+    """Erase what is held of some addresses: take the order, and have it done at once."""
+    wish = asking.json_body()
+    addresses = wish.get("email_addresses") if isinstance(wish, dict) else None
+    if not isinstance(addresses, list) or not 0 < len(addresses) <= MOST_ERASED:
+        return refusal(400, "email_addresses must hold 1 to 5000 addresses", "email_addresses")
+    if any(not isinstance(one, str) or one.count("@") != 1 for one in addresses):
+        return refusal(400, "invalid email address", "email_addresses")
+    here = parts.here()
+    for one in addresses:
+        for name in lists.NAMES:
+            here.webhook.lists.take_off(name, one)
+        here.mailbox.erase(one)
+    return jsonify(job_id=str(uuid4())), 202
 
 
 @bp.post("/sandbox/lists")

@@ -28,6 +28,7 @@ class Retention(StrEnum):
     EVIDENCE = "30 days, then day and kind for 13 months"
     WEBHOOK = "7 days"
     STAFF = "while the person is on the staff"
+    ORDER = "until the order to erase is carried out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ WEBHOOK = Mark(personal=True, erasure=Erasure.ROW, retention=Retention.WEBHOOK)
 KEYED_HASH = Mark(personal=True, erasure=Erasure.KEEP, retention=Retention.ALWAYS)
 # A delivery that is never counted, for ever; once its link to the person is gone it is nobody's.
 SILENCED = Mark(personal=True, erasure=Erasure.KEEP, retention=Retention.ALWAYS)
+# What an erasure that is under way needs: gone as soon as it has been carried out everywhere.
+SEALED = Mark(personal=True, erasure=Erasure.KEEP, retention=Retention.ORDER)
 OF_STAFF = Mark(personal=True, erasure=Erasure.KEEP, retention=Retention.STAFF)
 
 

@@ -20,6 +20,7 @@ from mailprefs.schema.base import (
     KEYED_HASH,
     LEDGER,
     LINK_TO_PERSON,
+    OF_RECIPIENT,
     Base,
     BigId,
     UtcDateTime,
@@ -142,12 +143,12 @@ class SuppressionLift(Base):
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = column(BigId, primary_key=True)
-    address_hash: Mapped[bytes] = column(LargeBinary(16), mark=KEYED_HASH)
-    reason: Mapped[SuppressionReason] = column(words(SuppressionReason))
-    source: Mapped[Source] = column(words(Source))
-    since: Mapped[datetime] = column(UtcDateTime)
-    lifted_at: Mapped[datetime] = column(UtcDateTime)
+    id: Mapped[int] = column(BigId, primary_key=True, mark=OF_RECIPIENT)
+    address_hash: Mapped[bytes] = column(LargeBinary(16), mark=OF_RECIPIENT)
+    reason: Mapped[SuppressionReason] = column(words(SuppressionReason), mark=OF_RECIPIENT)
+    source: Mapped[Source] = column(words(Source), mark=OF_RECIPIENT)
+    since: Mapped[datetime] = column(UtcDateTime, mark=OF_RECIPIENT)
+    lifted_at: Mapped[datetime] = column(UtcDateTime, mark=OF_RECIPIENT)
     # None: whoever held the console, or the system itself.
-    staff_id: Mapped[int | None] = column(Integer, ForeignKey("staff.id"))
-    because: Mapped[str] = column(Text)
+    staff_id: Mapped[int | None] = column(Integer, ForeignKey("staff.id"), mark=OF_RECIPIENT)
+    because: Mapped[str] = column(Text, mark=OF_RECIPIENT)

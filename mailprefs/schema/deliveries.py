@@ -82,6 +82,13 @@ class Delivery(Base):
             sqlite_where=text("own_state IS NOT NULL"),
             postgresql_where=text("own_state IS NOT NULL"),
         ),
+        # Campaigns find a person by the unique index of each; single messages have none.
+        Index(
+            "ix_deliveries_recipient_id",
+            "recipient_id",
+            sqlite_where=text("idempotency_key IS NOT NULL"),
+            postgresql_where=text("idempotency_key IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = column(BigId, primary_key=True, autoincrement=False)
@@ -90,7 +97,8 @@ class Delivery(Base):
     policy_version_id: Mapped[int] = column(Integer)
     own_state: Mapped[OwnState | None] = column(words(OwnState))
     own_reason: Mapped[str | None] = column(String(24))
-    idempotency_key: Mapped[str | None] = column(String(64))
+    # Whoever made it up may have put a person into it.
+    idempotency_key: Mapped[str | None] = column(String(64), mark=LINK_TO_PERSON)
 
 
 class LastPromotion(Base):

@@ -74,6 +74,8 @@ FOR_SOME = {
     ("GET", "/staff/people/<int:recipient_id>"): SEES_PEOPLE,
     ("POST", "/staff/people/<int:recipient_id>/unsubscribe"): SEES_PEOPLE,
     ("POST", "/staff/people/<int:recipient_id>/lift"): LIFTS,
+    ("GET", "/staff/erasures"): LIFTS,
+    ("POST", "/staff/erasures/<int:recipient_id>"): LIFTS,
     ("GET", "/staff/suppressions"): SEES_PEOPLE,
     ("GET", "/staff/team"): RUNS_STAFF,
     ("POST", "/staff/team"): RUNS_STAFF,
