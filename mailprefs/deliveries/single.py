@@ -106,16 +106,13 @@ def _language(session: Session, template: str, recipient_id: int, idempotency_ke
     """Give the tag of the language to write to a person in, having checked what is asked."""
     if not 0 < len(idempotency_key) <= LONGEST_KEY:
         raise BadInput(f"The idempotency key has to have 1 to {LONGEST_KEY} characters.")
-<<<<<<< HEAD
+    # Locked against an erasure, which wouldn't see the message; other writers don't wait for it.
     person = session.execute(
-        select(Recipient.language).where(Recipient.id == recipient_id)
+        select(Recipient.language)
+        .where(Recipient.id == recipient_id)
+        .with_for_update(read=True, key_share=True)
     ).one_or_none()
     if person is None:
-=======
-    # Locked against an erasure, which wouldn't see the message; other writers don't wait for it.
-    found = select(Recipient.id).where(Recipient.id == recipient_id)
-    if session.scalar(found.with_for_update(read=True, key_share=True)) is None:
->>>>>>> 2f59920 (Erase people everywhere: by the columns' marks, at the vendor, in the files, with a proof that names nobody)
         raise NotFound(f"There is no recipient {recipient_id}; nothing was queued.")
     if not layouts.is_translated(template):
         return languages.ENGLISH.tag

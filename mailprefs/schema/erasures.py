@@ -3,12 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, Integer, LargeBinary, SmallInteger, Text, UniqueConstraint, text
+from sqlalchemy import Index, Integer, LargeBinary, SmallInteger, Text, text
 from sqlalchemy.orm import Mapped
 
 from mailprefs.schema.base import (
     KEYED_HASH,
-    OF_RECIPIENT,
     SEALED,
     Base,
     BigId,
@@ -52,14 +51,3 @@ class ErasureOrder(Base):
     vendor_took_at: Mapped[datetime | None] = column(UtcDateTime)
     # When what was deleted was last cleaned out of the database's files; None: that is to be done.
     cleaned_at: Mapped[datetime | None] = column(UtcDateTime)
-
-
-class ReportedAddress(Base):
-    """Somebody said that the person of an address is a child; who that was is never asked."""
-
-    __tablename__ = "reported_addresses"
-    __table_args__ = (UniqueConstraint("recipient_id"), {"sqlite_autoincrement": True})
-
-    id: Mapped[int] = column(BigId, primary_key=True, mark=OF_RECIPIENT)
-    recipient_id: Mapped[int] = column(BigId, mark=OF_RECIPIENT)
-    reported_at: Mapped[datetime] = column(UtcDateTime, mark=OF_RECIPIENT)

@@ -35,15 +35,6 @@ def upgrade() -> None:
     op.create_index(
         "ix_erasures_open", "erasures", ["id"], sqlite_where=is_open, postgresql_where=is_open
     )
-    op.create_table(
-        "reported_addresses",
-        sa.Column("id", base.BigId, nullable=False),
-        sa.Column("recipient_id", base.BigId, nullable=False),
-        sa.Column("reported_at", base.UtcDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_reported_addresses"),
-        sa.UniqueConstraint("recipient_id", name="uq_reported_addresses_recipient_id"),
-        sqlite_autoincrement=True,
-    )
     is_single = sa.text("idempotency_key IS NOT NULL")
     op.create_index(
         "ix_deliveries_recipient_id",

@@ -143,7 +143,7 @@ def test_every_table_that_knows_people_is_filled_for_this_test(
     with db.reading() as session:
         for table in personal_tables():
             assert people.rows(session, table, people.ada), table.name
-    assert len(personal_tables()) >= 15
+    assert len(personal_tables()) >= 14
 
 
 def test_nothing_of_the_person_is_left_and_everything_of_the_other(

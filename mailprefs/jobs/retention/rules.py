@@ -229,6 +229,7 @@ STAYS: Final = {
     "subscriptions": "with the person",
     "deliveries": "number, campaign and state of a message that is nobody's any more: for counts",
     "suppressions": "a keyed hash, so that nobody is mailed again who must not be",
+    "erasures": "what an erasure removed, for whoever asks; it names nobody",
     "silenced_deliveries": "the number of a message that is never counted, whoever restores what",
     "consent_entries": "hash and time of every entry, or the chain would prove nothing; all of it "
     "while the person is on file",
