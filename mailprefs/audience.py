@@ -50,8 +50,8 @@ from mailprefs.schema.people import Recipient, Subscription
 
 CONFIRMATIONS: Final = frozenset({"confirmation"})
 """Single messages that ask a person to confirm an address: all that an unconfirmed one gets."""
-_TO_UNCONFIRMED: Final = CONFIRMATIONS | {"alarm"}
-"""Besides, the operator's own alarms: their address is set by the operator and read by them."""
+_TO_UNCONFIRMED: Final = CONFIRMATIONS | {"alarm", "inbound_mail"}
+"""Besides, what is for the operator, at an address that they set: alarms, and mail to us."""
 WEEK: Final = timedelta(days=7)
 """How long after one campaign another reaches somebody who wants at most one message a week."""
 _AT: Final = bindparam("asked_at", type_=UtcDateTime)

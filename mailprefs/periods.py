@@ -90,6 +90,7 @@ KNOWN: Final[Mapping[str, Known]] = MappingProxyType(
         "ledger": _months(36),
         "lifts": _months(36),
         "import_refusals": _days(90),
+        "inbound": _days(30, least=4),
         "sign_in_links": _days(7),
         "alarms": _months(12),
         "positions": _days(100, least=95),

@@ -223,11 +223,18 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
+class KeyScope(StrEnum):
+    """What a company's own program may do with its key."""
+
+    CHOICES = "choices"
+
+
 class Source(StrEnum):
     """By which door a choice came in; stored in the consent ledger."""
 
     ONE_CLICK = "one_click"
     PAGE = "page"
+    MAILTO = "mailto"
     PREFERENCES = "preference_page"
     IMPORT = "import"
     STAFF = "staff"

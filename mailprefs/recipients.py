@@ -1,9 +1,13 @@
 """Recipients: finding one by address or number."""
 
+from datetime import datetime
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mailprefs.addresses import AddressHasher, normalise
+from mailprefs.db import dialects
+from mailprefs.policy import AddressOrigin, Choice
 from mailprefs.schema.people import Recipient
 
 
@@ -19,3 +23,31 @@ def find(session: Session, hasher: AddressHasher, address: str) -> Recipient | N
 def by_id(session: Session, recipient_id: int) -> Recipient | None:
     """Give the person with this number; None once erased, as the number is never used again."""
     return session.get(Recipient, recipient_id)
+
+
+def of_operator(session: Session, hasher: AddressHasher, address: str, *, now: datetime) -> int:
+    """Give the number of who has *address*, which the operator has set, to mail them themselves.
+
+    One who isn't known is added as unconfirmed, and gets nothing but what is for the operator.
+
+    :raises BadAddress: for a text that is no address.
+    """
+    known = find(session, hasher, address)
+    if known is not None:
+        return known.id
+    normal = normalise(address)
+    added = dialects.insert(session, Recipient).values(
+        address=normal.address,
+        address_hash=hasher.hash(normal.key),
+        address_key_id=hasher.key_id,
+        address_origin=AddressOrigin.UNCONFIRMED,
+        attributes={},
+        open_tracking=Choice.UNKNOWN,
+        created_at=now,
+    )
+    session.execute(added.on_conflict_do_nothing())
+    found = find(session, hasher, address)
+    if found is None:
+        msg = "the operator's row vanished"
+        raise RuntimeError(msg)
+    return found.id

@@ -6,6 +6,7 @@ data directory, which ``mailprefs init`` writes (mode 600) with the generated ke
 
 import logging
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -30,6 +31,7 @@ _NEAR = 0.75
 """How much alike two names are, from 0 to 1, before one is taken for a slip of the other."""
 _SHORTEST_TOKEN = 24
 _OF_THE_TESTS = f"{PREFIX}TESTS_"
+_MAILBOX = re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,4}")
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,9 @@ class Settings(BaseSettings):
     sendgrid_read_key: SecretStr = SecretStr("")
     sendgrid_host: str = "https://api.sendgrid.com"
     sendgrid_webhook_key: str = ""
+    # Where people write to leave, and the key that the vendor signs what came in there with.
+    inbound_mailbox: str = ""
+    sendgrid_inbound_key: str = ""
     time_zone: str = "UTC"
     unknown_region_basis: TrackingBasis = TrackingBasis.NOTICE
     one_click_scope: OneClickScope = OneClickScope.ALL
@@ -144,6 +149,15 @@ class Settings(BaseSettings):
         """Refuse what can't be an address or several."""
         if value and any(part.strip().count("@") != 1 for part in value.split(",")):
             msg = "must be an address such as ops@example.com, or several, comma-separated"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("inbound_mailbox")
+    @classmethod
+    def _mailbox(cls, value: str) -> str:
+        """Refuse what can't stand in a message's header as it is."""
+        if value and not _MAILBOX.fullmatch(value):
+            msg = "must be a plain address such as unsubscribe@in.example.com"
             raise ValueError(msg)
         return value
 

@@ -46,6 +46,7 @@ def of_sending(facts: Facts) -> list[Condition]:
         )
     if facts.erasures:
         found.append(_of_erasures(facts.erasures))
+    found += _of_inbound(facts)
     return [one._replace(sentence=without_people(one.sentence)) for one in found]
 
 
@@ -132,6 +133,17 @@ def _of_erasures(found: ErasureWaits) -> Condition:
     people = "1 erasure isn't" if found.n == 1 else f"{found.n:,} erasures aren't"
     sentence = f"{people} carried out to the end after a day. {found.reason}"
     return Condition(AlarmKind.ERASURE_WAITS, "", sentence, found.since)
+
+
+def _of_inbound(facts: Facts) -> Iterator[Condition]:
+    found = facts.unforwarded
+    if found is not None:
+        mails = "1 mail" if found.mails == 1 else f"{found.mails:,} mails"
+        sentence = (
+            f"{mails} to the mailbox couldn't be passed on to MAILPREFS_CONTACT. Somebody with "
+            "the role privacy finds what came in on the staff pages, under Inbound."
+        )
+        yield Condition(AlarmKind.INBOUND_NOT_FORWARDED, "", sentence, found.since)
 
 
 def _of_spool(seen: Machine, now: datetime) -> Iterator[Condition]:

@@ -7,11 +7,12 @@ from typing import Final, NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from mailprefs import events, privacy
+from mailprefs import events, inbound, privacy
 from mailprefs.campaigns import progress
 from mailprefs.campaigns.progress import MOVING, Missed, Stalled
 from mailprefs.deliveries import breaker, limits, pace, unknown
 from mailprefs.deliveries.unknown import Waiting
+from mailprefs.inbound import Unforwarded
 from mailprefs.policy import MessageClass
 from mailprefs.rates import Limits
 from mailprefs.schema.campaigns import Campaign
@@ -87,6 +88,7 @@ class Facts(NamedTuple):
     uncompared: Uncompared | None = None
     broken: Broken | None = None
     erasures: ErasureWaits | None = None
+    unforwarded: Unforwarded | None = None
 
 
 def gather(session: Session, settings: Settings, *, now: datetime) -> Facts:
@@ -106,6 +108,7 @@ def gather(session: Session, settings: Settings, *, now: datetime) -> Facts:
         uncompared=_uncompared(session, now),
         broken=_broken(session),
         erasures=_erasures(session, now),
+        unforwarded=inbound.unforwarded(session),
     )
 
 

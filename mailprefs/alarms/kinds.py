@@ -19,6 +19,7 @@ class AlarmKind(StrEnum):
     LISTS_NOT_COMPARED = "lists_not_compared"
     LEDGER_BROKEN = "ledger_broken"
     ERASURE_WAITS = "erasure_waits"
+    INBOUND_NOT_FORWARDED = "inbound_not_forwarded"
     SPOOL_FILLING = "spool_filling"
     DISK_FILLING = "disk_filling"
 
@@ -130,6 +131,13 @@ ADVICE: Final = MappingProxyType(
             "copy, or cleaning the database's files; both are tried again by themselves.",
             "The sentence names the cause. Give the key access to the vendor's erasure, or end "
             "what reads from the database for hours.",
+            "mailprefs doctor",
+        ),
+        AlarmKind.INBOUND_NOT_FORWARDED: Advice(
+            "Inbound mail is not passed on",
+            "No mail is lost: each stands on the staff pages under Inbound for 30 days. Whoever "
+            "left by mail has left.",
+            "Read them there (role privacy), and mend what kept them from the contact's address.",
             "mailprefs doctor",
         ),
         AlarmKind.SPOOL_FILLING: Advice(

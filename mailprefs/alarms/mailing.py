@@ -18,14 +18,12 @@ from mailprefs import recipients, staff, times
 from mailprefs.addresses import AddressHasher, normalise
 from mailprefs.alarms import keeping
 from mailprefs.alarms.keeping import Channel
-from mailprefs.db import dialects
 from mailprefs.db.turns import take_turn
 from mailprefs.deliveries import single
 from mailprefs.errors import BadAddress
-from mailprefs.policy import AddressOrigin, Choice, Role
+from mailprefs.policy import Role
 from mailprefs.schema.alarms import Alarm
 from mailprefs.schema.deliveries import VendorPace
-from mailprefs.schema.people import Recipient
 
 TEMPLATE: Final = "alarm"
 EVERY: Final = timedelta(minutes=15)
@@ -49,7 +47,7 @@ def queue(session: Session, hasher: AddressHasher, to: str, *, base_url: str, no
         return 0
     values = _values(news, f"{base_url}/staff/alarms")
     for address in addresses:
-        recipient_id = _recipient(session, hasher, address, now)
+        recipient_id = recipients.of_operator(session, hasher, address, now=now)
         key = f"{now:%Y%m%dT%H%M%S}:{recipient_id}"
         single.queue(session, TEMPLATE, recipient_id, values, key, now=now)
     for alarm in news:
@@ -75,29 +73,6 @@ def _operators(session: Session, to: str) -> list[str]:
         except BadAddress:
             continue
     return found
-
-
-def _recipient(session: Session, hasher: AddressHasher, address: str, now: datetime) -> int:
-    """Give the number of who has *address*; one who isn't known is added as unconfirmed."""
-    known = recipients.find(session, hasher, address)
-    if known is not None:
-        return known.id
-    normal = normalise(address)
-    added = dialects.insert(session, Recipient).values(
-        address=normal.address,
-        address_hash=hasher.hash(normal.key),
-        address_key_id=hasher.key_id,
-        address_origin=AddressOrigin.UNCONFIRMED,
-        attributes={},
-        open_tracking=Choice.UNKNOWN,
-        created_at=now,
-    )
-    session.execute(added.on_conflict_do_nothing())
-    found = recipients.find(session, hasher, address)
-    if found is None:
-        msg = "the operator's row vanished"
-        raise RuntimeError(msg)
-    return found.id
 
 
 def _values(news: Sequence[Alarm], alarms_url: str) -> dict[str, str]:

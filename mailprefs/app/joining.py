@@ -36,7 +36,7 @@ def build(settings: Settings, *, vendor: Vendor | None = None) -> Parts:
     return Parts(
         settings=settings,
         db=Database(settings.database),
-        links=links.Links(token_keys),
+        links=links.Links(token_keys, mailbox=settings.inbound_mailbox),
         hasher=addresses.AddressHasher(address_key, key_id=1),
         vendor=vendor or _vendor(settings),
         spool=Spool(settings.spool_dir),
@@ -92,6 +92,7 @@ def _routes(app: "Flask", parts: Parts) -> None:
         fresh_links,
         front,
         health,
+        inbound,
         metrics,
         pixel,
         policy,
@@ -103,8 +104,8 @@ def _routes(app: "Flask", parts: Parts) -> None:
     from mailprefs.web.staff import pages as staff_pages
 
     auth.install(app, parts.db)
-    recipients = (pixel, unsubscribe, preferences, fresh_links, front, policy, webhooks)
-    for module in (*recipients, health, metrics, staff_pages, api):
+    recipients = (pixel, unsubscribe, preferences, fresh_links, front, policy)
+    for module in (*recipients, webhooks, inbound, health, metrics, staff_pages, api):
         app.register_blueprint(module.routes)
 
 

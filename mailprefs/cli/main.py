@@ -28,6 +28,7 @@ class _Place(NamedTuple):
 _PLACES: Final = {
     "init": _Place("setup", "init", "Make the database and the keys, and a first admin."),
     "staff": _Place("setup", "staff_group", "Add the people who run this installation."),
+    "key": _Place("keys", "key_group", "Keys with which your own programs use the API."),
     "sender": _Place("topics", "sender_group", "Say who messages come from."),
     "topic": _Place("topics", "topic_group", "Add what people can be subscribed to."),
     "policy": _Place("topics", "policy_group", "Publish versions of the privacy policy."),

@@ -25,6 +25,7 @@ from mailprefs.vendor.suppression_lists import (
 _TOLD_BY: Final = {
     Source.ONE_CLICK: "by one click",
     Source.PAGE: "on the page behind a message's link",
+    Source.MAILTO: "by a mail to the address in a message's header",
     Source.PREFERENCES: "on the preference page",
     Source.IMPORT: "told by an import",
     Source.STAFF: "entered by staff",

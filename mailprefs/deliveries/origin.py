@@ -26,7 +26,8 @@ _SHOWN: Final = (
 
 def origin(links: Links, facts: Picked | Any) -> Origin:  # noqa: ANN401 - a row of of_campaign
     """Give where messages come from, by what a claim or ``of_campaign`` has read."""
-    return Origin(links=links, **{name: getattr(facts, name) for name in _SHOWN})
+    shown = {name: getattr(facts, name) for name in _SHOWN}
+    return Origin(links=links, unsubscribe_mailbox=links.mailbox, **shown)
 
 
 def of_campaign(session: Session, links: Links, campaign_id: int) -> Origin:

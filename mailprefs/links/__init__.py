@@ -23,9 +23,11 @@ sign-in        1, random number (128 bit)               17 bytes  40
 The wide forms are made only for ids that don't fit in the narrow ones.
 """
 
+import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Sequence
 from hmac import compare_digest
+from itertools import islice
 from struct import Struct
 from struct import error as DoesNotFit  # noqa: N812 - the name says what it means here
 from typing import Any, Final, NamedTuple
@@ -40,6 +42,8 @@ OPEN_SUFFIX: Final = ".gif"
 UNSUBSCRIBE_PREFIX: Final = "/u/"
 PREFERENCES_PREFIX: Final = "/p/"
 SIGN_IN_PREFIX: Final = "/staff/sign-in/"
+MAILTO_MARK: Final = "u-"
+"""What stands before the token in the subject of a mail that says somebody leaves."""
 NONCE_BYTES: Final = 16
 
 _SETTING = "MAILPREFS_TOKEN_KEYS"
@@ -54,6 +58,10 @@ _OPEN_LENGTH = _OPEN_PAYLOAD + 1 + SIGNATURE_LENGTH + len(OPEN_SUFFIX)
 _UNSUBSCRIBE = {_NARROW: Struct(">BIHQ"), _WIDE: Struct(">BQQQ")}
 _PREFERENCES = {_NARROW: Struct(">BIQ"), _WIDE: Struct(">BQQ")}
 _SIGN_IN = Struct(f">B{NONCE_BYTES}s")
+
+# The mark as it comes back: in capitals, with a hyphen of another kind, or still encoded.
+_MARK = re.compile(r"(?<![A-Za-z0-9])[uU]\s?(?:[-\u2010\u2011\u2212\ufe63\uff0d]|%2[dD])")
+_MOST_MARKS = 20
 
 _DAMAGED = (
     "This link is damaged or not one of ours; open it from the original message, "
@@ -129,9 +137,10 @@ class _Purpose:
 class Links:
     """Makes and reads every public path. Give it the secrets once; it is safe in all threads."""
 
-    def __init__(self, secrets: Sequence[bytes]) -> None:
+    def __init__(self, secrets: Sequence[bytes], *, mailbox: str | None = None) -> None:
         """Derive the keys of all purposes from *secrets*, oldest first.
 
+        *mailbox* is the address at which inbound mail is read, if there is one.
         The last one signs, all of them verify: to rotate, add a new one at the end and keep the old
         ones for as long as links made with them are to work. errors.BadSetting if there is none or
         one has fewer than 32 bytes; parse_keys also refuses what can be guessed.
@@ -141,6 +150,7 @@ class Links:
                 f"{_SETTING} needs at least one key, each of {keys.KEY_BYTES} bytes or more; "
                 "run: mailprefs init."
             )
+        self.mailbox = mailbox or None
         opens = {DELIVERY: _OPEN, _CAMPAIGN: _OPEN}
         self._open = _Purpose("mailprefs/open/v1", opens, secrets)
         self._unsubscribe = _Purpose("mailprefs/unsubscribe/v1", _UNSUBSCRIBE, secrets)
@@ -250,6 +260,18 @@ class Links:
     def read_unsubscribe(self, text: object) -> UnsubscribeLink:
         """Read what came after ``/u/``; errors.BadToken otherwise. It never expires."""
         return UnsubscribeLink(*self._unsubscribe.fields(text)[1:])
+
+    def read_mailto(self, text: str) -> UnsubscribeLink:
+        """Read the subject of a mail to our mailbox, or a line of it; errors.BadToken otherwise.
+
+        Anything may stand around the token: "Re:", quotes, brackets, words.
+        """
+        for mark in islice(_MARK.finditer(text), _MOST_MARKS):
+            try:
+                return self.read_unsubscribe(text[mark.end() :])
+            except BadToken:
+                continue
+        raise BadToken(_DAMAGED)
 
     def read_preferences(self, text: object) -> PreferencesLink:
         """Read what came after ``/p/``; errors.BadToken otherwise. It never expires."""

@@ -24,6 +24,8 @@ from mailprefs.schema.choices import ConsentEntry, Suppression
 from mailprefs.schema.people import Recipient, Subscription
 from mailprefs.subscriptions import Standing
 
+# Noes that name an address, which may have been nobody's when they came.
+_OF_ADDRESSES: Final = frozenset({Source.IMPORT, Source.API})
 _SLICE: Final = 500
 _ALL_PROMOTIONS: Final = (Purpose.PROMOTIONAL_EMAIL.value, None)
 _TRACKING: Final = (Purpose.OPEN_TRACKING.value, None)
@@ -165,7 +167,7 @@ def _is_refusal_right(
 ) -> bool:
     if _answer(said, _ALL_PROMOTIONS).is_no:
         return refusal is not None
-    return refusal is None or refusal.source is Source.IMPORT
+    return refusal is None or refusal.source in _OF_ADDRESSES
 
 
 def _put_topic(

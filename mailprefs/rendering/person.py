@@ -14,7 +14,7 @@ from html import escape
 from typing import Final, NamedTuple, Self, overload
 
 from mailprefs.errors import BadInput
-from mailprefs.links import Links
+from mailprefs.links import MAILTO_MARK, Links
 from mailprefs.policy import TrackingMode
 from mailprefs.rendering.branches import tester, writer
 from mailprefs.rendering.content import Content
@@ -236,7 +236,7 @@ class Personaliser:
         self._loads = _pixel(self._base + origin.links.loads_path(origin.campaign_id))
         self._list_id = _list_id(origin)
         box = origin.unsubscribe_mailbox
-        self._mailto = f", <mailto:{box}?subject=u-" if box else ""
+        self._mailto = f", <mailto:{box}?subject={MAILTO_MARK}" if box else ""
 
     def __call__(self, person: Person) -> Personal:
         """Give one person's part of a request."""

@@ -27,6 +27,7 @@ class Retention(StrEnum):
     LEDGER = "three years after the last entry"
     EVIDENCE = "30 days, then day and kind for 13 months"
     WEBHOOK = "7 days"
+    INBOUND = "until somebody has dealt with it, 30 days at most"
     STAFF = "while the person is on the staff"
     ORDER = "until the order to erase is carried out"
 
@@ -46,6 +47,7 @@ LINK_TO_PERSON = Mark(personal=True, erasure=Erasure.NULL, retention=Retention.A
 LEDGER = Mark(personal=True, erasure=Erasure.NULL, retention=Retention.LEDGER)
 EVIDENCE = Mark(personal=True, erasure=Erasure.ROW, retention=Retention.EVIDENCE)
 WEBHOOK = Mark(personal=True, erasure=Erasure.ROW, retention=Retention.WEBHOOK)
+INBOUND = Mark(personal=True, erasure=Erasure.ROW, retention=Retention.INBOUND)
 # A keyed hash outlives erasure: neither an import nor a late event brings the person back.
 KEYED_HASH = Mark(personal=True, erasure=Erasure.KEEP, retention=Retention.ALWAYS)
 # A delivery that is never counted, for ever; once its link to the person is gone it is nobody's.

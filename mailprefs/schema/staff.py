@@ -1,10 +1,11 @@
 """The people who run mailprefs, how they sign in, and what they did."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
     Boolean,
+    Date,
     ForeignKey,
     Index,
     Integer,
@@ -57,6 +58,27 @@ class SignInLink(Base):
     staff_id: Mapped[int] = column(Integer, ForeignKey("staff.id"))
     expires_at: Mapped[datetime] = column(UtcDateTime)
     used_at: Mapped[datetime | None] = column(UtcDateTime)
+
+
+class ApiKey(Base):
+    """A key of one of the company's own programs; only a hash of it is kept."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (UniqueConstraint("key_hash"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = column(Integer, primary_key=True)
+    # Which program it is for.
+    name: Mapped[str] = column(String(80))
+    # SHA-256 of 256 random bits: there is nothing to try out.
+    key_hash: Mapped[bytes] = column(LargeBinary(32))
+    # policy.KeyScope, several.
+    scopes: Mapped[list[Any]] = column(Document)
+    created_at: Mapped[datetime] = column(UtcDateTime)
+    # None: whoever holds the console.
+    created_by: Mapped[int | None] = column(Integer, ForeignKey("staff.id"))
+    expires_at: Mapped[datetime] = column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = column(UtcDateTime)
+    last_used_on: Mapped[date | None] = column(Date)
 
 
 class AuditEntry(Base):

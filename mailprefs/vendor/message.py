@@ -228,3 +228,29 @@ class ParsedEvents:
 
     events: tuple[VendorEvent, ...]
     malformed: tuple[MalformedOne, ...] = ()
+
+
+class Attached(NamedTuple):
+    """An attachment of a mail to us: what it is called, and nothing of what it holds."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class InboundMail:
+    """A mail that somebody wrote to us, as texts of a bounded length without control characters.
+
+    *sender* is the From header, *address* the address in it or "". *text* is the plain text.
+    *identity* is the same for every copy of the mail. *is_automatic*: a program wrote it, and none
+    is ever answered. *is_proven*: the sender's domain vouches for it (DKIM or SPF).
+    """
+
+    sender: str
+    address: str
+    subject: str
+    text: str
+    identity: str
+    attachments: tuple[Attached, ...] = ()
+    is_automatic: bool = False
+    is_proven: bool = False

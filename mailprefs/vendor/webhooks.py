@@ -18,6 +18,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from mailprefs import errors
 from mailprefs.addresses import AddressHasher, normalise
@@ -86,17 +87,33 @@ def verify_signature(
     :raises BadSignature: if the request isn't the vendor's, or is too old (or too far ahead).
     :raises BadSetting: if the key is no key: our fault, so the vendor must try again later.
     """
-    key = _public_key(public_key)
-    try:
-        signed = (timestamp or "").encode() + raw
-        given = base64.b64decode(signature or "", validate=True)
-        key.verify(given, signed, ec.ECDSA(hashes.SHA256()))
-    except (InvalidSignature, binascii.Error, ValueError):
+    digest = hashlib.sha256((timestamp or "").encode() + raw).digest()
+    if not is_signed(public_key, signature, digest):
         raise errors.BadSignature(
             "The webhook request isn't signed by the key in MAILPREFS_SENDGRID_WEBHOOK_KEY. If the"
             " vendor sent it, compare the key with the one on the vendor's page."
-        ) from None
+        )
     check_freshness(timestamp or "", now=now)
+
+
+def is_signed(
+    public_key: str,
+    signature: str | None,
+    digest: bytes,
+    *,
+    setting: str = "MAILPREFS_SENDGRID_WEBHOOK_KEY",
+) -> bool:
+    """Tell whether the vendor signed the time and the body that *digest* (SHA-256) is made of.
+
+    :raises BadSetting: if the key is no key; *setting* is where it stands.
+    """
+    key = _public_key(public_key, setting)
+    try:
+        given = base64.b64decode(signature or "", validate=True)
+        key.verify(given, digest, ec.ECDSA(Prehashed(hashes.SHA256())))
+    except (InvalidSignature, binascii.Error, ValueError):
+        return False
+    return True
 
 
 def check_freshness(timestamp: str, *, now: datetime, freshness: timedelta = FRESHNESS) -> None:
@@ -139,15 +156,15 @@ def parse_events(raw: bytes, hasher: AddressHasher | None = None) -> ParsedEvent
 
 
 @lru_cache(maxsize=8)
-def _public_key(text: str) -> ec.EllipticCurvePublicKey:
+def _public_key(text: str, setting: str) -> ec.EllipticCurvePublicKey:
     try:
         key = serialization.load_der_public_key(base64.b64decode(text, validate=True))
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise errors.BadSetting(
-            "MAILPREFS_SENDGRID_WEBHOOK_KEY isn't a verification key. Copy it again from the"
-            " vendor's page: one line of base64, without BEGIN and END."
+            f"{setting} isn't a verification key. Copy it again from the vendor's page: one line of"
+            " base64, without BEGIN and END."
         )
     return key
 

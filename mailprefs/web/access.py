@@ -22,6 +22,7 @@ PUBLIC: frozenset[str] = frozenset(
         "front.show",
         "health.healthz",
         "health.robots",
+        "inbound.sendgrid_inbound",
         "pixel.show",
         "policy.show",
         "preferences.change",

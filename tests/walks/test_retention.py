@@ -36,6 +36,7 @@ from mailprefs.schema.events import (
     VendorEventRow,
 )
 from mailprefs.schema.imports import Import, ImportedAs, ImportRefusal
+from mailprefs.schema.inbound import InboundRow
 from mailprefs.schema.opens import Measured, Open, SpoolPosition, UndecidedOpen
 from mailprefs.schema.people import Recipient, Subscription
 from mailprefs.schema.sending import Presence
@@ -340,6 +341,16 @@ FILLS: dict[str, list[Callable[[World, datetime], IS_LEFT]]] = {
         )
     ],
     "import_refusals": [a_refused_line],
+    "inbound": [
+        _row(
+            InboundRow,
+            digest=_bytes(16),
+            received_at=_at,
+            wish="other",
+            is_proven=False,
+            attachments=lambda *_: [],
+        )
+    ],
     "sign_in_links": [
         _row(
             SignInLink,

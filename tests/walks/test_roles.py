@@ -52,6 +52,8 @@ FOR_ALL = {
     ("GET", "/staff/campaigns/<int:campaign_id>/unknown"),
     ("GET", "/staff/topics"),
 }
+# For programs with a key of their own; no session of anybody's opens them.
+KEYED = {("POST", "/api/choices")}
 FOR_SOME = {
     ("GET", "/staff/campaigns/new"): WRITES,
     ("POST", "/staff/campaigns/new"): WRITES,
@@ -77,6 +79,12 @@ FOR_SOME = {
     ("GET", "/staff/erasures"): LIFTS,
     ("POST", "/staff/erasures/<int:recipient_id>"): LIFTS,
     ("GET", "/staff/suppressions"): SEES_PEOPLE,
+    ("GET", "/staff/inbound"): LIFTS,
+    ("POST", "/staff/inbound/<int:number>"): LIFTS,
+    ("GET", "/staff/inbound/<int:number>"): LIFTS,
+    ("POST", "/staff/inbound/<int:number>/handled"): LIFTS,
+    ("GET", "/staff/keys"): RUNS_STAFF,
+    ("POST", "/staff/keys/<int:key_id>/revoke"): RUNS_STAFF,
     ("GET", "/staff/team"): RUNS_STAFF,
     ("POST", "/staff/team"): RUNS_STAFF,
     ("POST", "/staff/team/<int:staff_id>/link"): RUNS_STAFF,
@@ -142,8 +150,8 @@ def call(browser: Browser, method: str, rule: str, token: str) -> tuple[int, str
 
 
 def test_every_staff_and_api_route_stands_in_the_table_once(app: Flask) -> None:
-    assert routes(app) == DOORS | FOR_ALL | set(FOR_SOME)
-    assert len(routes(app)) == len(DOORS) + len(FOR_ALL) + len(FOR_SOME)
+    assert routes(app) == DOORS | FOR_ALL | KEYED | set(FOR_SOME)
+    assert len(routes(app)) == len(DOORS) + len(FOR_ALL) + len(KEYED) + len(FOR_SOME)
 
 
 def test_whoever_is_not_signed_in_gets_no_further_than_the_doors(
@@ -172,8 +180,10 @@ def test_each_role_opens_its_own_routes_and_no_others(
     token = browser.token()
     own = FOR_ALL | {route for route, roles in FOR_SOME.items() if role in roles}
     before = snapshot(parts.db)
-    for method, rule in sorted(routes(app) - DOORS - own):
+    for method, rule in sorted(routes(app) - DOORS - KEYED - own):
         assert call(browser, method, rule, token)[0] == 403, rule
+    for method, rule in sorted(KEYED):
+        assert call(browser, method, rule, token)[0] == 401, rule
     assert snapshot(parts.db) == before
     for method, rule in sorted(own - {("POST", "/staff/sign-out")}):
         status, location = call(browser, method, rule, token)
@@ -206,5 +216,8 @@ def test_no_route_takes_a_form_that_is_not_ours(
         if method == "POST":
             path = "/".join("9" if part.startswith("<") else part for part in rule.split("/"))
             response = browser.client.post(path, base_url=BASE, data=form)
+            if (method, rule) in KEYED:
+                assert response.status_code == 401, rule
+                continue
             assert response.status_code == 403, rule
             assert "out of date" in response.text, rule

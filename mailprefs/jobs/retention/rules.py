@@ -14,6 +14,7 @@ from mailprefs.schema.alarms import Alarm
 from mailprefs.schema.choices import SuppressionLift
 from mailprefs.schema.deliveries import LastPromotion
 from mailprefs.schema.events import MalformedEvent, Reconciliation, SoftBounce, VendorEventRow
+from mailprefs.schema.inbound import InboundRow
 from mailprefs.schema.opens import SpoolPosition
 from mailprefs.schema.sending import Presence
 from mailprefs.schema.staff import SignInLink
@@ -190,6 +191,14 @@ RULES: Final = (
         proof.import_refusals(),
     ),
     _rule(
+        "inbound",
+        "inbound_mails",
+        "a mail that somebody wrote to us; what it says goes earlier, when it is dealt with",
+        "deleted",
+        "a month to answer it, as the law gives for questions about somebody's data",
+        rows_of(InboundRow, InboundRow.received_at, InboundRow.id),
+    ),
+    _rule(
         "sign_in_links",
         "sign_in_links",
         "a link that signed staff in, or expired",
@@ -255,6 +264,7 @@ STAYS: Final = {
     "imports": "where people of the ledger agreed: proof, with counts and without their data",
     "staff": "the names of those whose acts stand in the audit; their access ends at once",
     "staff_roles": "with the member of staff",
+    "api_keys": "which programs could do what, and until when: the company's own",
     "audit_entries": "who did what; it names no recipient but by number, and is never changed",
     "send_counts": "the present hour and day",
     "call_pace": "the vendor's present pace",

@@ -32,13 +32,14 @@ def document() -> Schema:
             "title": "mailprefs",
             "version": version(),
             "description": (
-                "Campaigns, and reports of how many people opened them. Numbers about opens are "
+                "Campaigns, reports of how many people opened them, and what people told other "
+                "systems of yours. Numbers about opens are "
                 "released by one rule for everybody: none of fewer than k people, at most once a "
                 "day, and final when a campaign closes. There are no free filters."
             ),
         },
         "security": [{"session": []}],
-        "paths": _paths(),
+        "paths": _paths() | {"/api/choices": _post_choices()},
         "components": {
             "securitySchemes": {
                 "session": {
@@ -46,7 +47,12 @@ def document() -> Schema:
                     "in": "cookie",
                     "name": "mailprefs",
                     "description": "The session of the staff pages (__Host-mailprefs on https).",
-                }
+                },
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A key of a program: mailprefs key add NAME --scope choices",
+                },
             },
             "schemas": _schemas(),
         },
@@ -114,8 +120,50 @@ def _get(summary: str, content: Schema, *parameters: Schema) -> Schema:
     return {"get": {"summary": summary, "parameters": list(parameters), "responses": answers}}
 
 
+def _post_choices() -> Schema:
+    told = {
+        "400": "The body isn’t what is described here; nothing was changed",
+        "401": "There is no key, or one that has ended or was taken back",
+        "403": "The key lacks the scope choices",
+        "404": "There is no such topic, or nobody with this address leaves only some",
+        "409": "The topic is administrative, and nobody can leave it",
+        "503": "It could not be stored; ask again",
+    }
+    refused = {
+        status: {"description": said, "content": _json(_ref("Error"))}
+        for status, said in told.items()
+    }
+    answer = {"description": "Stored, and in force", "content": _json(_ref("Stored"))}
+    return {
+        "post": {
+            "summary": "Store what somebody told you: a no, never a yes",
+            "description": (
+                "In force when this answers 200. The same again changes nothing. Somebody who "
+                'isn’t on file is kept out by "leave": "all", too.'
+            ),
+            "security": [{"key": ["choices"]}],
+            "requestBody": {"required": True, "content": _json(_ref("Noes"))},
+            "responses": {"200": answer, **refused},
+        }
+    }
+
+
+def _noes() -> Schema:
+    topics = _list(_TEXT) | {"maxItems": 100}
+    return _object(
+        {
+            "address": _TEXT,
+            "leave": {"oneOf": [{"const": "all"}, topics]},
+            "refuse": _list({"enum": ["open_tracking"]}),
+        },
+        optional=("leave", "refuse"),
+    )
+
+
 def _schemas() -> Schema:
     return {
+        "Noes": _noes(),
+        "Stored": _object({"changed": {"type": "boolean"}, "on_file": {"type": "boolean"}}),
         "Error": _object({"error": _TEXT, "reference": _TEXT}, optional=("reference",)),
         "Campaigns": _object({"campaigns": _list(_ref("Campaign"))}),
         "Campaign": _campaign(),

@@ -1,6 +1,7 @@
 """Campaigns and their reports as JSON: the same objects that ``--json`` prints at the console.
 
-Whoever asks is signed in at the staff pages: the browser's session is what is checked. Errors are
+Whoever asks is signed in at the staff pages: the browser's session is what is checked. What changes
+something takes a key instead (``keyed``), and no session will do. Errors are
 ``{"error": sentence}`` with the status of ``web.errors``. What there is, and what each answer
 looks like, stands in ``/api/openapi.json``.
 """
@@ -9,13 +10,14 @@ from flask import Blueprint, Response, jsonify
 
 from mailprefs.campaigns import shown
 from mailprefs.web import auth
-from mailprefs.web.api import asking, reports
+from mailprefs.web.api import asking, choices, reports
 from mailprefs.web.api.openapi import document
 from mailprefs.web.api.reports import READING_REPORTS
 from mailprefs.web.current import here
 
 routes = Blueprint("api", __name__, url_prefix="/api")
 routes.register_blueprint(reports.routes)
+routes.register_blueprint(choices.routes)
 routes.before_request(asking.refuse_unknown)
 
 

@@ -8,6 +8,8 @@
 ``sending``    checks, tests, approval, sending, stopping
 ``previews``   what one person would get
 ``people``     where one person stands, found by exact address
+``inbound``    mail that people wrote to us
+``keys``       keys of programs
 ``looking``    whom a member of staff has found, and may look at for a while
 ``lists``      topics, and the audit
 ``team``       the staff and their roles

@@ -67,7 +67,7 @@ def _names(session: Session, entries: Sequence[AuditEntry]) -> _Names:
 
 
 def _line(entry: AuditEntry, names: _Names, zone: str) -> Line:
-    nobody = "The console" if entry.door == "console" else "mailprefs itself"
+    nobody = {"console": "The console", "api": "A program"}.get(entry.door, "mailprefs itself")
     who = nobody if entry.staff_id is None else names.staff.get(entry.staff_id, "somebody")
     return Line(
         at=entry.at,
