@@ -41,6 +41,7 @@ class Installation:
             "SENDGRID_HOST": self.mailbox,
             "SENDGRID_API_KEY": API_KEY,
             "CONTACT": "hello@lindenhof.example",
+            "INBOUND_MAILBOX": "unsubscribe@in.lindenhof.example",
             "TIME_ZONE": "Europe/Berlin",
             "UNDO_DELAY": "2",
             # Small and slow on purpose: there is something to watch.
@@ -93,6 +94,7 @@ class Installation:
         )
         key = self._ready(f"{self.mailbox}/sandbox/webhook-key")
         self._settings["SENDGRID_WEBHOOK_KEY"] = key.decode().strip()
+        self._settings["SENDGRID_INBOUND_KEY"] = key.decode().strip()
 
     def start_service(self) -> None:
         """Start the service: pages, pixel, webhook, and the sending of campaigns."""

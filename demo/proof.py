@@ -128,7 +128,10 @@ def _promotional_faults(message: Message) -> Iterator[str]:
     headers = message["headers"]
     if headers.get("List-Unsubscribe-Post") != "List-Unsubscribe=One-Click":
         yield "no one-click header"
-    link = headers.get("List-Unsubscribe", "").strip("<>")
+    link, _, mailto = headers.get("List-Unsubscribe", "").partition(", ")
+    link = link.strip("<>")
+    if not mailto.startswith("<mailto:unsubscribe@in.lindenhof.example?subject=u-"):
+        yield "no address to unsubscribe by mail"
     if not link or link not in message["text"] or link not in message["html"]:
         yield "the visible unsubscribe link isn't the header's"
     if message["from_email"] != "news@lindenhof.example":

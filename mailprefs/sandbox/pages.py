@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from werkzeug.wrappers import Response as AnyResponse
 
 from mailprefs import times
-from mailprefs.sandbox import parts
+from mailprefs.sandbox import inbound, parts
 from mailprefs.sandbox.records import Message, Search
 from mailprefs.settings import is_loopback, templates_dir
 
@@ -23,6 +23,11 @@ A_ROW = 36
 """Characters of a row of a message on a phone."""
 A_STEP, LONGEST = 8, 20
 """Rows that make a message's frame one step higher, and the most steps (see mailbox.css)."""
+_TOLD = {
+    "taken": "The mail was sent, and the service has taken it.",
+    "dropped": "The service refused the mail, so the vendor dropped it: nobody hears of it.",
+    "waits": "The service could not take the mail; the vendor tries again later.",
+}
 TABS = ("html", "text", "headers", "request")
 _HERE = "http://127.0.0.1:* http://localhost:*"
 PAGE_POLICY = (
@@ -88,8 +93,23 @@ def mail(number: int) -> str:
         newer=newer,
         older=older,
         one_click=_one_click(found),
+        by_mail=bool(parts.here().settings.inbound) and inbound.leaving(found) is not None,
+        told=_TOLD.get(request.args.get("mailed", "")),
         length=_length(found.text),
     )
+
+
+@bp.post("/mailbox/<int:number>/mailto")
+def leave_by_mail(number: int) -> AnyResponse:
+    """Send the mail that a mail program sends by the header's ``mailto:``; say what came of it."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
+        abort(403)
+    sandbox, letter = parts.here(), inbound.leaving(_found(number))
+    if letter is None or not sandbox.settings.inbound:
+        abort(404)
+    status = inbound.post(sandbox.settings.inbound, sandbox.webhook.key, letter)
+    word = "taken" if 200 <= status < 300 else "dropped" if 0 < status < 500 else "waits"
+    return redirect(f"/mailbox/{number}?mailed={word}", 303)
 
 
 @bp.get("/mailbox/<int:number>/html")

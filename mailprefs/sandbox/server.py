@@ -224,11 +224,19 @@ def serve(  # noqa: PLR0913 - the options of one command
 
     :raises BadSetting: if the port is taken, or a setting can't work.
     """
-    settings = SandboxSettings(store=store, webhook=webhook or "", key_file=key_file, moods=moods)
+    settings = SandboxSettings(
+        store=store,
+        webhook=webhook or "",
+        # Where the vendor posts both is set at the vendor; here the one lies beside the other.
+        inbound=f"{webhook.rpartition('/')[0]}/inbound" if webhook else "",
+        key_file=key_file,
+        moods=moods,
+    )
     server = _Server(port, settings)
     with closing(server), suppress(KeyboardInterrupt):
         tell(f"Mailbox: {server.url}/mailbox")
         tell(f"MAILPREFS_SENDGRID_HOST={server.url}")
         tell(f"MAILPREFS_SENDGRID_API_KEY={settings.api_key or 'SG.sandbox'}")
         tell(f"MAILPREFS_SENDGRID_WEBHOOK_KEY={server.parts.webhook.key.public}")
+        tell(f"MAILPREFS_SENDGRID_INBOUND_KEY={server.parts.webhook.key.public}")
         server.serve_forever(0.2)
