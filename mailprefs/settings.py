@@ -6,7 +6,6 @@ data directory, which ``mailprefs init`` writes (mode 600) with the generated ke
 
 import logging
 import os
-import re
 import tomllib
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -31,7 +30,7 @@ _NEAR = 0.75
 """How much alike two names are, from 0 to 1, before one is taken for a slip of the other."""
 _SHORTEST_TOKEN = 24
 _OF_THE_TESTS = f"{PREFIX}TESTS_"
-_MAILBOX = re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,4}")
+_MAILBOX = r"^([A-Za-z0-9._+-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,4})?$"
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +65,9 @@ class Settings(BaseSettings):
     sendgrid_read_key: SecretStr = SecretStr("")
     sendgrid_host: str = "https://api.sendgrid.com"
     sendgrid_webhook_key: str = ""
-    # Where people write to leave, and the key that the vendor signs what came in there with.
-    inbound_mailbox: str = ""
+    inbound_mailbox: str = Field(
+        default="", pattern=_MAILBOX, examples=["unsubscribe@in.example.com"]
+    )
     sendgrid_inbound_key: str = ""
     time_zone: str = "UTC"
     unknown_region_basis: TrackingBasis = TrackingBasis.NOTICE
@@ -149,15 +149,6 @@ class Settings(BaseSettings):
         """Refuse what can't be an address or several."""
         if value and any(part.strip().count("@") != 1 for part in value.split(",")):
             msg = "must be an address such as ops@example.com, or several, comma-separated"
-            raise ValueError(msg)
-        return value
-
-    @field_validator("inbound_mailbox")
-    @classmethod
-    def _mailbox(cls, value: str) -> str:
-        """Refuse what can't stand in a message's header as it is."""
-        if value and not _MAILBOX.fullmatch(value):
-            msg = "must be a plain address such as unsubscribe@in.example.com"
             raise ValueError(msg)
         return value
 
@@ -361,7 +352,7 @@ def _expected(name: str) -> str:
         *words, last = [word.value for word in kind]
         return f"must be {', '.join(words)} or {last}"
     if kind not in {int, float}:
-        return "must be a text"
+        return f"must be plain, such as {field.examples[0]}" if field.examples else "must be a text"
     example = field.default or 100
     return (
         f"must be {'a whole number' if kind is int else 'a number'}{_bounds(field.metadata)}, "

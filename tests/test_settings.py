@@ -42,6 +42,13 @@ def test_a_last_slash_is_taken_off(tmp_path: Path, value: str) -> None:
         ("undo_delay", "1 min", "must be a number from 0 to 86,400, such as 60."),
         ("lease", "0", "must be a number more than 0, at most 86,400, such as 180."),
         ("environment", "prod", "must be production, staging or sandbox."),
+        ("inbound_mailbox", "a@b", "must be plain, such as unsubscribe@in.example.com."),
+        (
+            "inbound_mailbox",
+            "U <u@b.example>",
+            "must be plain, such as unsubscribe@in.example.com.",
+        ),
+        ("inbound_mailbox", "u@b.example\n", "must be plain, such as unsubscribe@in.example.com."),
     ],
 )
 def test_a_value_that_is_none_is_told_with_what_is_expected_and_an_example(

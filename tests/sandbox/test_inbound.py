@@ -75,8 +75,8 @@ def test_a_mail_is_repeated_on_5xx_and_on_nothing_else(
 
 
 def test_a_mail_program_fills_in_what_the_header_names_and_the_service_obeys(
-    parts: Parts,  # noqa: F811
-    reader: Reader,  # noqa: F811
+    parts: Parts,  # noqa: F811 - the fixture that is imported
+    reader: Reader,  # noqa: F811 - the fixture that is imported
 ) -> None:
     token = parts.links.unsubscribe_path(reader.id, reader.topic_id, reader.delivery_id)[3:]
     key = SigningKey()
