@@ -9,6 +9,7 @@ import click
 import pytest
 
 from mailprefs import settings
+from mailprefs.settings import places
 from mailprefs.cli.main import commands, main
 from mailprefs.errors import MailprefsError
 from tests.cli.conftest import Shell
@@ -77,7 +78,7 @@ def test_the_version_of_an_installed_wheel_is_its_metadatas(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A wheel has no pyproject.toml beside it."""
-    monkeypatch.setattr(settings, "_PACKAGE", tmp_path / "mailprefs")
+    monkeypatch.setattr(places, "_PACKAGE", tmp_path / "mailprefs")
     monkeypatch.setattr(metadata, "version", lambda name: f"{name} 7.8.9")
     assert settings.version() == "mailprefs 7.8.9"
 
