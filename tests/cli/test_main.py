@@ -9,9 +9,9 @@ import click
 import pytest
 
 from mailprefs import settings
-from mailprefs.settings import places
 from mailprefs.cli.main import commands, main
 from mailprefs.errors import MailprefsError
+from mailprefs.settings import places
 from tests.cli.conftest import Shell
 
 ROOT = Path(__file__).resolve().parents[2]
