@@ -66,9 +66,9 @@ def verify(file: Path | None, *, as_json: bool) -> None:
 @ledger_group.command("head")
 @console.type_json
 def head(*, as_json: bool) -> None:
-    """Print where the ledger ends, signed: one line to keep outside this machine.
+    """Print where the ledger ends, in one signed line.
 
-    `mailprefs ledger verify --against FILE` compares the ledger with such lines.
+    Keep it outside this machine: `mailprefs ledger verify --against FILE` compares the ledger with such lines.
     """
     parts = console.opened()
     with parts.db.reading() as session:
@@ -82,8 +82,9 @@ def head(*, as_json: bool) -> None:
 @console.acting
 @console.type_json
 def rebuild(acting_as: str | None, *, dry_run: bool, as_json: bool) -> None:
-    """Make subscriptions, refusals and tracking answers say what the ledger says.
+    """Make people's rows say what the ledger says.
 
+    Subscriptions, refusals, answers to being measured, pauses, frequencies and chosen languages.
     With --dry-run it exits 1 when anything differs.
     """
     parts = console.opened()
