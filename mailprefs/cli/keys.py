@@ -50,7 +50,7 @@ def add(name: str, scopes: tuple[str, ...], expires: datetime, acting_as: str | 
 @key_group.command("list")
 @console.type_json
 def list_keys(*, as_json: bool) -> None:
-    """List the keys: what they may do, until when, and when they were last used."""
+    """List the keys, what each may do, until when, and its last use."""
     parts = console.opened()
     with parts.db.reading() as session:
         keys = api_keys.listed(session)

@@ -68,7 +68,8 @@ def verify(file: Path | None, *, as_json: bool) -> None:
 def head(*, as_json: bool) -> None:
     """Print where the ledger ends, in one signed line.
 
-    Keep it outside this machine: `mailprefs ledger verify --against FILE` compares the ledger with such lines.
+    Keep it outside this machine: `mailprefs ledger verify --against FILE` compares the ledger
+    with such lines.
     """
     parts = console.opened()
     with parts.db.reading() as session:
