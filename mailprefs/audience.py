@@ -13,15 +13,20 @@ Who is **chosen** in the first place:
 
 Both conditions have places for the moment of asking; whoever runs a statement that is made of them
 fills these by ``asked``. A pause and a frequency hold back promotional mail, and nothing else.
+
+Of several notices of one policy version, each person gets one: whoever an earlier one reached, or
+may have reached, is kept out of a later one. That is asked when it is frozen, and it is enough: a
+later notice is made when the earlier ones have come to their end (``notices``).
 """
 
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
     Exists,
     Integer,
+    ScalarSelect,
     Select,
     String,
     and_,
@@ -33,7 +38,7 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import QueryableAttribute, Session
 
 from mailprefs.policy import (
     AddressOrigin,
@@ -45,7 +50,8 @@ from mailprefs.policy import (
 from mailprefs.schema.base import UtcDateTime
 from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.choices import Suppression
-from mailprefs.schema.deliveries import LastPromotion
+from mailprefs.schema.deliveries import Batch, BatchState, Delivery, LastPromotion
+from mailprefs.schema.events import MailboxFact
 from mailprefs.schema.people import Recipient, Subscription
 
 CONFIRMATIONS: Final = frozenset({"confirmation"})
@@ -57,6 +63,16 @@ WEEK: Final = timedelta(days=7)
 _AT: Final = bindparam("asked_at", type_=UtcDateTime)
 _WEEK_BEFORE: Final = bindparam("asked_week_before", type_=UtcDateTime)
 _BY: Final = bindparam("asked_by", type_=Integer)
+_ARRIVED: Final = "delivered"
+
+Of = TypeVar("Of")
+
+
+class Notice(NamedTuple):
+    """A campaign that tells of a policy version."""
+
+    policy_version_id: int
+    campaign_id: int
 
 
 class Audience(NamedTuple):
@@ -65,6 +81,7 @@ class Audience(NamedTuple):
     topic_id: int
     message_class: MessageClass
     template: str | None = None
+    notice: Notice | None = None
 
     @property
     def needs_subscription(self) -> bool:
@@ -82,7 +99,9 @@ class Forecast(NamedTuple):
 
 def of(campaign: Campaign) -> Audience:
     """Give the audience of *campaign*."""
-    return Audience(campaign.topic_id, campaign.message_class, campaign.template)
+    version = campaign.policy_version_id
+    notice = None if version is None else Notice(version, campaign.id)
+    return Audience(campaign.topic_id, campaign.message_class, campaign.template, notice)
 
 
 def asked(now: datetime, campaign_id: int = 0) -> dict[str, object]:
@@ -129,15 +148,18 @@ def may_get(audience: Audience) -> ColumnElement[bool]:
     if audience.needs_subscription:
         conditions.append(Subscription.state == SubscriptionState.SUBSCRIBED)
         conditions += [~_paused(), ~_has_had_enough()]
+    if audience.notice is not None:
+        conditions.append(~_told_before(audience.notice))
     return and_(*conditions)
 
 
 def reason(audience: Audience) -> ColumnElement[str | None]:
     """Give why a person is kept out, as a ``Skip`` word; NULL for a person who may get it.
 
-    Where several reasons hold, the one a person would name first: erased, left, suppressed,
-    never confirmed, never subscribed, paused, reached by another campaign within a week.
+    Where several reasons hold, the one a person would name first: erased, told already, left,
+    suppressed, never confirmed, never subscribed, paused, reached by another one within a week.
     """
+    told = () if audience.notice is None else ((_told_before(audience.notice), Skip.TOLD.value),)
     left: ColumnElement[bool] = _suppressed(audience, SuppressionReason.UNSUBSCRIBED)
     later: list[tuple[ColumnElement[bool], str]] = []
     if audience.needs_subscription:
@@ -153,12 +175,41 @@ def reason(audience: Audience) -> ColumnElement[str | None]:
             or_(Recipient.id.is_(None), _suppressed(audience, SuppressionReason.ERASED)),
             Skip.ERASED.value,
         ),
+        *told,
         (left, Skip.UNSUBSCRIBED.value),
         (_suppressed(audience), Skip.SUPPRESSED.value),
         (Recipient.address_origin == AddressOrigin.UNCONFIRMED, Skip.UNCONFIRMED.value),
         *later,
         else_=Skip.NOT_SUBSCRIBED.value,
     ).cast(String(24))
+
+
+def batch_of(column: QueryableAttribute[Of]) -> ScalarSelect[Of]:
+    """Give a column of the batch that a delivery is in; NULL while it is in none."""
+    return (
+        select(column)
+        .where(Batch.campaign_id == Delivery.campaign_id, Batch.first_id <= Delivery.id)
+        .order_by(Batch.first_id.desc())
+        .limit(1)
+        .correlate_except(Batch)
+        .scalar_subquery()
+    )
+
+
+def came_back() -> ColumnElement[bool]:
+    """Tell whether the mailbox of a delivery didn't take it, as far as was told."""
+    return or_(
+        has_fact("bounced"), has_fact("dropped"), and_(has_fact("blocked"), ~has_fact(_ARRIVED))
+    )
+
+
+def has_fact(event: str) -> Exists:
+    """Tell whether something is known of a delivery."""
+    return (
+        exists()
+        .where(MailboxFact.delivery_id == Delivery.id, MailboxFact.event == event)
+        .correlate(Delivery)
+    )
 
 
 def complained() -> ColumnElement[bool]:
@@ -200,6 +251,25 @@ def forecast(session: Session, audience: Audience, now: datetime) -> Forecast:
     reached = counts.pop(None, 0)
     kept_out = {Skip(word): n for word, n in sorted(counts.items()) if word is not None}
     return Forecast(reached + sum(kept_out.values()), reached, kept_out)
+
+
+def _told_before(notice: Notice) -> Exists:
+    """Give whether an earlier notice of the same version reached the person, or may have."""
+    return (
+        select(Delivery.id)
+        .join(Campaign, Campaign.id == Delivery.campaign_id)
+        .where(
+            Campaign.policy_version_id == notice.policy_version_id,
+            Campaign.id < notice.campaign_id,
+            Delivery.recipient_id == Recipient.id,
+            Delivery.idempotency_key.is_(None),
+            Delivery.own_state.is_(None),
+            batch_of(Batch.state) != BatchState.CANCELLED,
+            ~came_back(),
+        )
+        .correlate(Recipient)
+        .exists()
+    )
 
 
 def _suppressed(audience: Audience, why: SuppressionReason | None = None) -> Exists:

@@ -95,6 +95,7 @@ class Skip(StrEnum):
     NOT_ON_ALLOW_LIST = "not_on_allow_list"
     PAUSED = "paused"
     TOO_FREQUENT = "too_frequent"
+    TOLD = "told"
 
 
 class Failure(StrEnum):

@@ -4,7 +4,7 @@ import logging
 import threading
 from typing import Final
 
-from mailprefs.app.joining import comparison, erasures, ledger_check, numbers, retention
+from mailprefs.app.joining import comparison, erasures, ledger_check, numbers, policies, retention
 from mailprefs.errors import StoreUnavailable
 from mailprefs.jobs.alarms import Watch
 from mailprefs.jobs.dispatch import Office, Workers
@@ -45,6 +45,7 @@ class Background:
             "erasures": lambda: erasures(parts).run(self._stop),
             "ledger": lambda: ledger_check(parts).run(self._stop),
             "retention": lambda: retention(parts).run(self._stop),
+            "policies": lambda: policies(parts).run(self._stop),
         }
         compare = comparison(parts)
         if compare is not None:

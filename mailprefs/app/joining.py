@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mailprefs.jobs.closing import Closing
     from mailprefs.jobs.erasures import Erasures
     from mailprefs.jobs.ledger import Nightly
+    from mailprefs.jobs.policies import Policies
     from mailprefs.jobs.reconciliation import Comparison
     from mailprefs.jobs.retention import Retention
     from mailprefs.vendor.suppression_lists import SuppressionLists
@@ -199,6 +200,14 @@ def ledger_check(parts: Parts) -> "Nightly":
         zone=parts.settings.time_zone,
         clock=parts.clock,
     )
+
+
+def policies(parts: Parts) -> "Policies":
+    """Give what does what policy versions bring about."""
+    from mailprefs.jobs.policies import Policies
+
+    basis = parts.settings.unknown_region_basis
+    return Policies(db=parts.db, unknown_region_basis=basis, clock=parts.clock)
 
 
 def session_key(secret: bytes) -> bytes:

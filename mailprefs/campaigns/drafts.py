@@ -1,7 +1,8 @@
 """Writing a campaign: create it, change it; each change is a new revision with its own content."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -21,13 +22,28 @@ from mailprefs.schema.people import Attribute, Sender, Topic
 
 SHORTEST_REASON: Final = 10
 """Characters: a reason for mailing people who said no to promotions is a sentence, not a dot."""
+_FIRST_LANGUAGE: Final = "en"
+_MADE: Final = (
+    "Campaign {} is the notice of a policy version: its words are made from what was published, in "
+    "every language. Publish another version to say something else, or give it another date: "
+    "mailprefs policy postpone"
+)
+
+
+class Words(NamedTuple):
+    """A message in one language: a BCP 47 tag, its subject and its source."""
+
+    language: str
+    subject: str
+    body: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """What an author gives: the topic decides the class.
 
-    *purpose* and *reason* are for administrative campaigns only.
+    *purpose* and *reason* are for administrative campaigns only. *others* is the same in other
+    languages; whoever reads none of them gets the first, in English.
     """
 
     topic: str
@@ -37,6 +53,19 @@ class Draft:
     name: str | None = None
     purpose: LegalPurpose | None = None
     reason: str | None = None
+    others: tuple[Words, ...] = ()
+
+    @property
+    def languages(self) -> tuple[Words, ...]:
+        """Give the message in each of its languages, the one for everybody else first."""
+        return (Words(_FIRST_LANGUAGE, self.subject, self.body), *self.others)
+
+
+class Notice(NamedTuple):
+    """What makes a campaign a notice: the version it tells of, and when it has to begin by."""
+
+    policy_version_id: int
+    send_by: datetime | None
 
 
 class Company(NamedTuple):
@@ -55,10 +84,39 @@ def create(session: Session, draft: Draft, actor: Actor, *, company: Company, no
     :raises NotFound: for an unknown topic.
     """
     staff.require(session, actor, Role.DRAFT)
+    return _create(session, draft, actor, company=company, now=now)
+
+
+def create_notice(  # noqa: PLR0913 - the notice of what, by whom, where and when
+    session: Session,
+    draft: Draft,
+    notice: Notice,
+    actor: Actor,
+    *,
+    company: Company,
+    now: datetime,
+) -> int:
+    """Store the notice of a policy version as a draft; give the campaign's id.
+
+    The caller has asked whether *actor* may publish policies.
+
+    :raises BadTemplate: when what the publisher wrote breaks a rule.
+    :raises NotFound: for an unknown topic.
+    """
+    number = _create(session, draft, actor, company=company, now=now)
+    campaign = states.find(session, number)
+    campaign.policy_version_id, campaign.send_by = notice
+    session.flush()
+    return number
+
+
+def _create(
+    session: Session, draft: Draft, actor: Actor, *, company: Company, now: datetime
+) -> int:
     topic = subscriptions.topic(session, draft.topic)
     _check_purpose(topic, draft)
     campaign = _new(topic, draft, actor, company.zone, now)
-    composed = _compose(session, topic, draft, company.contact)
+    composed = _compose_all(session, topic, draft, company.contact)
     session.add(campaign)
     session.flush()
     _store(session, campaign, draft, composed, now)
@@ -106,16 +164,58 @@ def edit(  # noqa: PLR0913 - whose draft, what, by whom, where and when
 ) -> None:
     """Replace a draft's subject, source, purpose and reason; an approval it had is void.
 
-    :raises Conflict: for a campaign that isn't a draft, or a topic that isn't the campaign's.
+    :raises Conflict: for a campaign that isn't a draft or is a policy version's notice, or a topic
+        that isn't the campaign's.
     """
     staff.require(session, actor, Role.DRAFT)
     campaign = states.find(session, campaign_id)
+    require_written(campaign)
+    _edit(session, campaign, draft, actor, company=company, now=now)
+
+
+def edit_notice(  # noqa: PLR0913 - the notice of what, by whom, where and when
+    session: Session,
+    campaign: Campaign,
+    draft: Draft,
+    notice: Notice,
+    actor: Actor,
+    *,
+    company: Company,
+    now: datetime,
+) -> None:
+    """Make a notice say something else while it is a draft; an approval it had is void.
+
+    :raises Conflict: for one that has left the draft.
+    """
+    _edit(session, campaign, draft, actor, company=company, now=now)
+    campaign.policy_version_id, campaign.send_by = notice
+    session.flush()
+
+
+def require_written(campaign: Campaign) -> None:
+    """Refuse a campaign that nobody wrote by hand.
+
+    :raises Conflict: for a policy version's notice.
+    """
+    if campaign.policy_version_id is not None:
+        raise Conflict(_MADE.format(campaign.id))
+
+
+def _edit(  # noqa: PLR0913 - whose draft, what, by whom, where and when
+    session: Session,
+    campaign: Campaign,
+    draft: Draft,
+    actor: Actor,
+    *,
+    company: Company,
+    now: datetime,
+) -> None:
     topic = subscriptions.topic(session, draft.topic)
     if topic.id != campaign.topic_id:
         msg = "A campaign keeps its topic, and with it its class; write a new campaign instead."
         raise Conflict(msg)
     _check_purpose(topic, draft)
-    composed = _compose(session, topic, draft, company.contact)
+    composed = _compose_all(session, topic, draft, company.contact)
     states.new_revision(
         session,
         campaign,
@@ -137,17 +237,22 @@ def edit(  # noqa: PLR0913 - whose draft, what, by whom, where and when
 
 
 def content(session: Session, campaign: Campaign) -> Content:
-    """Give the current content of a campaign as it was stored."""
-    return session.execute(
-        select(Content).where(
-            Content.campaign_id == campaign.id, Content.revision == campaign.revision
-        )
-    ).scalar_one()
+    """Give the current content of a campaign as it was stored, in its first language."""
+    return contents(session, campaign)[0]
+
+
+def contents(session: Session, campaign: Campaign) -> Sequence[Content]:
+    """Give the current contents of a campaign as they were stored, one for each language."""
+    return session.scalars(
+        select(Content)
+        .where(Content.campaign_id == campaign.id, Content.revision == campaign.revision)
+        .order_by(Content.id)
+    ).all()
 
 
 def as_stored(session: Session, campaign: Campaign) -> Draft:
     """Give what the author wrote, so that it can be changed in part or saved again."""
-    written = content(session, campaign)
+    written, *others = contents(session, campaign)
     topic = session.get_one(Topic, campaign.topic_id)
     return Draft(
         topic=topic.slug,
@@ -158,11 +263,14 @@ def as_stored(session: Session, campaign: Campaign) -> Draft:
         name=None if campaign.name == written.subject_source else campaign.name,
         purpose=campaign.purpose,
         reason=campaign.reason,
+        others=tuple(Words(one.language, one.subject_source, one.body_source) for one in others),
     )
 
 
-def composed_anew(session: Session, campaign: Campaign, *, contact: str) -> Composed:
-    """Give the content that saving the draft again would make: the sender's details as of now.
+def composed_anew(
+    session: Session, campaign: Campaign, stored: Content, *, contact: str
+) -> Composed:
+    """Give what saving the draft again would make of a content: the sender's details as of now.
 
     Equal to the stored one, tags included, as long as nothing that it shows has changed.
 
@@ -170,8 +278,9 @@ def composed_anew(session: Session, campaign: Campaign, *, contact: str) -> Comp
     """
     topic = session.get_one(Topic, campaign.topic_id)
     draft = as_stored(session, campaign)
-    mark = composed(content(session, campaign)).mark
-    return _compose(session, topic, draft, contact, mark=mark)
+    words = Words(stored.language, stored.subject_source, stored.body_source)
+    letterhead = _letterhead(session, topic, draft, contact)
+    return _compose(session, letterhead, draft, words, mark=composed(stored).mark)
 
 
 def composed(stored: Content) -> Composed:
@@ -205,11 +314,16 @@ def _check_purpose(topic: Topic, draft: Draft) -> None:
         raise BadInput(msg)
 
 
-def _compose(
-    session: Session, topic: Topic, draft: Draft, contact: str, *, mark: str | None = None
-) -> Composed:
+def _compose_all(
+    session: Session, topic: Topic, draft: Draft, contact: str
+) -> list[tuple[Words, Composed]]:
+    letterhead = _letterhead(session, topic, draft, contact)
+    return [(words, _compose(session, letterhead, draft, words)) for words in draft.languages]
+
+
+def _letterhead(session: Session, topic: Topic, draft: Draft, contact: str) -> Letterhead:
     sender = session.get_one(Sender, topic.sender_id)
-    letterhead = Letterhead(
+    return Letterhead(
         message_class=topic.message_class,
         sender_name=sender.name,
         topic_name=topic.name,
@@ -218,31 +332,43 @@ def _compose(
         contact=contact or sender.reply_to,
         purpose=draft.purpose,
     )
+
+
+def _compose(
+    session: Session, letterhead: Letterhead, draft: Draft, words: Words, *, mark: str | None = None
+) -> Composed:
     attributes = set(session.scalars(select(Attribute.name)))
-    source = Source(draft.subject, draft.body, draft.format.value)
-    return compose(source, letterhead, attributes=attributes, mark=mark)
+    source = Source(words.subject, words.body, draft.format.value)
+    spoken = replace(letterhead, language=words.language)
+    return compose(source, spoken, attributes=attributes, mark=mark)
 
 
 def _store(
-    session: Session, campaign: Campaign, draft: Draft, composed: Composed, now: datetime
+    session: Session,
+    campaign: Campaign,
+    draft: Draft,
+    composed: Sequence[tuple[Words, Composed]],
+    now: datetime,
 ) -> None:
-    """Store the content of the campaign's current revision; it never changes after this."""
-    whole = f"{composed.subject}\0{composed.text}\0{composed.html}"
-    session.add(
-        Content(
-            campaign_id=campaign.id,
-            revision=campaign.revision,
-            language=composed.language,
-            variant="",
-            format=draft.format,
-            subject_source=draft.subject,
-            body_source=draft.body,
-            subject=composed.subject,
-            text=composed.text,
-            html=composed.html,
-            tags=composed.document(),
-            sha256=hashlib.sha256(whole.encode()).digest(),
-            created_at=now,
+    """Store the contents of the campaign's current revision; they never change after this."""
+    for words, one in composed:
+        whole = f"{one.subject}\0{one.text}\0{one.html}"
+        session.add(
+            Content(
+                campaign_id=campaign.id,
+                revision=campaign.revision,
+                language=one.language,
+                variant="",
+                format=draft.format,
+                subject_source=words.subject,
+                body_source=words.body,
+                subject=one.subject,
+                text=one.text,
+                html=one.html,
+                tags=one.document(),
+                sha256=hashlib.sha256(whole.encode()).digest(),
+                created_at=now,
+            )
         )
-    )
-    session.flush()
+        # One after the other: the first one's number is the lowest, which makes it the default.
+        session.flush()

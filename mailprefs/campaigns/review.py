@@ -221,28 +221,34 @@ def _about_content(
     session: Session, campaign: Campaign, sender: Sender, settings: Settings
 ) -> list[Finding]:
     """Look at what the message would be if it were saved now, and whether it was."""
-    stored = drafts.composed(drafts.content(session, campaign))
-    try:
-        content = drafts.composed_anew(session, campaign, contact=settings.contact)
-    except BadTemplate as error:
-        return [_block("broken_source", str(error))]
-    found = [
-        finding
-        for finding in lint.findings(
-            content, base_url=sender.base_url, production=_is_strict(settings)
-        )
-        # Said above, with the command that mends it.
-        if finding.code != "missing_postal_address" or sender.postal_address.strip()
-    ]
-    if content != stored:
-        found.append(
-            _block(
-                "outdated",
-                "The sender's details or the layout have changed since this was written; look at "
-                f"the draft and save it again: mailprefs campaign edit {campaign.id}",
+    found = dict[Finding, None]()  # in order, and once, in however many languages it is found
+    for stored in drafts.contents(session, campaign):
+        try:
+            content = drafts.composed_anew(session, campaign, stored, contact=settings.contact)
+        except BadTemplate as error:
+            return [_block("broken_source", str(error))]
+        found |= dict.fromkeys(
+            finding
+            for finding in lint.findings(
+                content, base_url=sender.base_url, production=_is_strict(settings)
             )
+            # Said above, with the command that mends it.
+            if finding.code != "missing_postal_address" or sender.postal_address.strip()
         )
-    return found
+        if content != drafts.composed(stored):
+            found[_outdated(campaign)] = None
+    return list(found)
+
+
+def _outdated(campaign: Campaign) -> Finding:
+    again = f"save the draft again: mailprefs campaign edit {campaign.id}"
+    if campaign.policy_version_id is not None:
+        again = "let it be made again: mailprefs policy notify VERSION"
+    return _block(
+        "outdated",
+        "The sender's details or the layout have changed since this was written; look at it and "
+        f"{again}",
+    )
 
 
 def _about_audience(session: Session, campaign: Campaign, eligible: int) -> list[Finding]:

@@ -35,6 +35,7 @@ REASONS: Final[Mapping[str, str]] = {
     "paused": "Paused all promotional mail for a while",
     "too_frequent": "Wants one a week at most, and got another campaign",
     "not_on_allow_list": "Not on the allow list of this environment",
+    "told": "An earlier notice of the same has told them",
     "refused_address": "The vendor doesn’t take the address",
     "refused_message": "The vendor refused the message",
     "broken_message": "The message couldn’t be made ready; the log says where",

@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from mailprefs import audit, staff
+from mailprefs import audit, staff, times
 from mailprefs.audit import Actor
 from mailprefs.campaigns import schedule
 from mailprefs.db.database import require_taking
@@ -34,6 +34,10 @@ _NOT_APPROVED: Final = (
     "its author and last editor, approves it: mailprefs campaign approve {} --as ADDRESS"
 )
 _CHANGED: Final = "Somebody changed campaign {} in the meantime; look at it again."
+_TOO_LATE: Final = (
+    "This notice had to begin by {}, so that people know early enough of what it tells. Give the "
+    "policy version a later date (mailprefs policy postpone), or publish another one."
+)
 _UNSAID: Final = {"zone": None, "due_wall": None, "due_fold": None}
 STOPPABLE = RUNNING | {CampaignState.SCHEDULED, CampaignState.PAUSED, CampaignState.HELD}
 
@@ -121,7 +125,7 @@ def send(  # noqa: PLR0913 - which, by whom and when
 
     :raises NotAllowed: without the role, or for administrative mail that nobody approved.
     :raises BadInput: for a time that is past.
-    :raises Conflict: unless it is a draft, and still the revision that was checked.
+    :raises Conflict: unless it still is the draft that was checked, and for a notice too late.
     """
     campaign = find(session, campaign_id)
     staff.require(session, actor, Role.SEND)
@@ -131,6 +135,7 @@ def send(  # noqa: PLR0913 - which, by whom and when
         raise BadInput("That time is past. Choose a later one, or send without a time.")
     if waits := not_approved(campaign):
         raise NotAllowed(waits)
+    _require_in_time(campaign, due_at)
     said = schedule.said(due_at, zone) if zone else None
     _change(
         session,
@@ -185,6 +190,8 @@ def resume(session: Session, campaign_id: int, actor: Actor, *, now: datetime) -
     campaign = find(session, campaign_id)
     staff.require(session, actor, Role.SEND)
     missed = is_missed(campaign)
+    if missed:
+        _require_in_time(campaign, now)
     _change(
         session,
         campaign,
@@ -244,6 +251,12 @@ def new_revision(session: Session, campaign: Campaign, **values: Any) -> None:  
         approved_at=None,
         **values,
     )
+
+
+def _require_in_time(campaign: Campaign, begins: datetime) -> None:
+    """Refuse to begin a notice after the last moment for it."""
+    if campaign.send_by is not None and begins > campaign.send_by:
+        raise Conflict(_TOO_LATE.format(times.written(campaign.send_by)))
 
 
 def _change(

@@ -31,7 +31,7 @@ _PLACES: Final = {
     "key": _Place("keys", "key_group", "Keys with which your own programs use the API."),
     "sender": _Place("topics", "sender_group", "Say who messages come from."),
     "topic": _Place("topics", "topic_group", "Add what people can be subscribed to."),
-    "policy": _Place("topics", "policy_group", "Publish versions of the privacy policy."),
+    "policy": _Place("policies", "policy_group", "Publish versions of the privacy policy."),
     "import": _Place("people", "import_people", "Import people from a CSV file."),
     "recipient": _Place("people", "recipient_group", "One person: what is held and chosen."),
     "subscription": _Place("people", "subscription_group", "Where people stand with topics."),

@@ -1,13 +1,11 @@
-"""What messages are made of: senders, topics, and versions of the privacy policy."""
+"""What messages are made of: senders and topics."""
 
-from pathlib import Path
 from typing import Final
 
 import click
 
-from mailprefs import audit, subscriptions
+from mailprefs import subscriptions
 from mailprefs.cli import console
-from mailprefs.consent.policies import publish_policy
 from mailprefs.errors import BadInput
 from mailprefs.policy import MessageClass, Role, TrackingMode
 
@@ -153,33 +151,3 @@ def list_topics(*, as_json: bool) -> None:
         as_json=as_json,
         show=lambda: console.table("Topics", ["topic", "name", "class", "opens measured"], rows),
     )
-
-
-@click.group("policy")
-def policy_group() -> None:
-    """Publish versions of the privacy policy."""
-
-
-@policy_group.command("publish")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--version", required=True, metavar="V", help="Name of this version.")
-@console.acting
-def publish(file: Path, version: str, acting_as: str | None) -> None:
-    """Put a policy text in force from now on.
-
-    A published text never changes.
-    """
-    parts = console.opened()
-    text = console.text_of(file)
-    with parts.db.transaction() as session:
-        who = console.actor(session, acting_as, Role.ADMIN)
-        number = publish_policy(session, version, text, now=console.now())
-        audit.record(
-            session,
-            who,
-            "policy.published",
-            ("policy_version", number),
-            now=console.now(),
-            details={"version": version},
-        )
-    click.echo(f"Version {version} is in force.")

@@ -5,10 +5,13 @@ from mailprefs.consent.entries import GENESIS, Entry, Head, Row, Shown, rows
 from mailprefs.consent.ledger import SLICE, Recorded, append, forget, head, history, lock, store
 from mailprefs.consent.policies import (
     current_policy,
+    lapsing_after,
     policy_at,
     policy_in_force,
     policy_starts,
     publish_policy,
+    version,
+    versions,
 )
 from mailprefs.consent.wordings import wording, wording_text
 
@@ -25,6 +28,7 @@ __all__ = [
     "forget",
     "head",
     "history",
+    "lapsing_after",
     "lock",
     "policy_at",
     "policy_in_force",
@@ -33,6 +37,8 @@ __all__ = [
     "rows",
     "store",
     "verify",
+    "version",
+    "versions",
     "wording",
     "wording_text",
 ]

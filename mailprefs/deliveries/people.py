@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from mailprefs import audience
+from mailprefs import audience, consent
 from mailprefs.audience import Audience
 from mailprefs.db import dialects
 from mailprefs.db.kept import Kept
@@ -113,6 +113,8 @@ def read(
     whom = Audience(picked.topic_id, picked.message_class, picked.template)
     names = None if picked.template is not None else _names(content)
     asked = _ask(session, whom, picked, now, with_own=names != ())
+    if picked.is_measurable and Choice.GRANTED in asked.choices:
+        asked = _without_lapsed(session, asked, now)
     found, modes = Found(), _Modes(picked, content, rules)
     if any(asked.whys):
         whys = zip(asked.deliveries, asked.whys, strict=True)
@@ -201,6 +203,18 @@ def _ask(
         return _Asked(*map(json.loads, query.rows(session, values)[0]))
     # The driver's own rows, as a campaign has one for each person.
     return _Asked.of(session.connection().execute(query.statement, values).cursor.fetchall())
+
+
+def _without_lapsed(session: Session, asked: _Asked, now: datetime) -> _Asked:
+    """Take for no answer what a policy version in force asks anew, before its lapse is done."""
+    after = consent.lapsing_after(session, now)
+    if after is None:
+        return asked
+    people = zip(asked.recipients, asked.choices, strict=True)
+    lapsed = {Choice.GRANTED.value: Choice.UNKNOWN.value}
+    return asked._replace(
+        choices=[lapsed.get(said, said) if one > after else said for one, said in people]
+    )
 
 
 def _attributes(own: object, names: tuple[str, ...] | None) -> dict[str, str]:

@@ -24,7 +24,7 @@ from mailprefs.opens.judging import TOO_FAST
 from mailprefs.opens.knowing import Calls
 from mailprefs.opens.periods import RECORDED_FOR
 from mailprefs.opens.recording import Counted, count, record
-from mailprefs.opens.silencing import silence
+from mailprefs.opens.silencing import mute, silence
 
 __all__ = [
     "APPLE",
@@ -41,6 +41,7 @@ __all__ = [
     "count",
     "delivered",
     "gather",
+    "mute",
     "record",
     "silence",
 ]

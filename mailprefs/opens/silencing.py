@@ -1,11 +1,14 @@
 """Take opens back from the evidence: what a refusal and an erasure do. Sums stay as they are."""
 
-from sqlalchemy import delete, select
+from collections.abc import Collection
+
+from sqlalchemy import delete, select, type_coerce
 from sqlalchemy.orm import Session
 
 from mailprefs.db.dialects import among, insert
 from mailprefs.opens import turn
 from mailprefs.policy import MessageClass
+from mailprefs.schema.base import BigId
 from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.deliveries import Delivery
 from mailprefs.schema.opens import Measured, Open, SilencedDelivery, UndecidedOpen
@@ -34,3 +37,25 @@ def silence(session: Session, recipient_id: int) -> int:
         for table in (Open, UndecidedOpen, Measured):
             session.execute(delete(table).where(among(session, table.delivery_id, ids)))
     return len(ids)
+
+
+def mute(session: Session, recipient_ids: Collection[int]) -> None:
+    """Record none of the messages that these people have or wait for any more.
+
+    What was recorded stays: it was allowed at its time. The caller takes permissions, as above.
+    """
+    if not recipient_ids:
+        return
+    turn.take(session)
+    theirs = (
+        select(Delivery.id)
+        .join(Campaign, Campaign.id == Delivery.campaign_id)
+        .where(
+            Campaign.message_class == MessageClass.PROMOTIONAL,
+            Campaign.closed_at.is_(None),
+            among(session, type_coerce(Delivery.recipient_id, BigId), recipient_ids),
+            Delivery.idempotency_key.is_(None),
+        )
+    )
+    table = insert(session, SilencedDelivery).from_select(["delivery_id"], theirs)
+    session.execute(table.on_conflict_do_nothing())

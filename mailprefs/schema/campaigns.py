@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped
 
@@ -58,6 +59,12 @@ class Campaign(Base):
         # One standing campaign for each kind of single message.
         Index("uq_campaigns_template", "template", unique=True),
         Index("ix_campaigns_state", "state"),
+        Index(
+            "ix_campaigns_policy_version_id",
+            "policy_version_id",
+            sqlite_where=text("policy_version_id IS NOT NULL"),
+            postgresql_where=text("policy_version_id IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -102,6 +109,10 @@ class Campaign(Base):
     due_wall: Mapped[str | None] = column(String(16))
     # Which of two instants, where the zone has that local time twice: 0 the first, 1 the second.
     due_fold: Mapped[int | None] = column(SmallInteger)
+    # The policy version of which this tells, if it is its notice; None for all other campaigns.
+    policy_version_id: Mapped[int | None] = column(Integer)
+    # It begins by then or not at all, because what it tells comes true so long after.
+    send_by: Mapped[datetime | None] = column(UtcDateTime)
 
 
 class KeptOut(Base):

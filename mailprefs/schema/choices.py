@@ -1,8 +1,10 @@
 """What people chose, under which words and which policy; addresses that are not to be mailed."""
 
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     ForeignKey,
     Index,
@@ -12,10 +14,11 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import Mapped
 
-from mailprefs.policy import Scope, Source, SuppressionReason
+from mailprefs.policy import Purpose, Scope, Source, SuppressionReason
 from mailprefs.schema.base import (
     KEYED_HASH,
     LEDGER,
@@ -29,8 +32,19 @@ from mailprefs.schema.base import (
 )
 
 
+class PolicyState(StrEnum):
+    """Whether the date of a policy version holds."""
+
+    # It came or comes into force at its date, and nothing about it changes any more.
+    SETTLED = "settled"
+    # Its notice hasn't been sent: it isn't in force, whatever its date.
+    ANNOUNCED = "announced"
+    # Given up before it came into force.
+    WITHDRAWN = "withdrawn"
+
+
 class PolicyVersion(Base):
-    """One text of the privacy policy; text and hash never change (a trigger refuses it)."""
+    """One text of the privacy policy; a trigger refuses every change of what was published."""
 
     __tablename__ = "policy_versions"
     __table_args__ = (UniqueConstraint("version"),)
@@ -40,6 +54,30 @@ class PolicyVersion(Base):
     text: Mapped[str] = column(Text)
     sha256: Mapped[bytes] = column(LargeBinary(32))
     effective_from: Mapped[datetime] = column(UtcDateTime)
+    state: Mapped[PolicyState] = column(
+        words(PolicyState), default=PolicyState.SETTLED, server_default=PolicyState.SETTLED.value
+    )
+    # Whether everybody is told by mail, and in which words.
+    is_material: Mapped[bool] = column(Boolean, default=False, server_default=false())
+    summary: Mapped[str | None] = column(Text)
+    # None: published by an earlier release, which didn't note it.
+    published_at: Mapped[datetime | None] = column(UtcDateTime)
+
+
+class PolicyLapse(Base):
+    """A purpose for which a policy version asks everybody's consent anew, and how far that is.
+
+    Up to recipient ``done_to`` no earlier yes stands any more; ``ended_at``: nobody's does.
+    """
+
+    __tablename__ = "policy_lapses"
+
+    policy_version_id: Mapped[int] = column(
+        Integer, ForeignKey("policy_versions.id"), primary_key=True
+    )
+    purpose: Mapped[Purpose] = column(words(Purpose), primary_key=True)
+    done_to: Mapped[int] = column(BigId)
+    ended_at: Mapped[datetime | None] = column(UtcDateTime)
 
 
 class PurposeRow(Base):

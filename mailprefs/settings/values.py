@@ -81,6 +81,8 @@ class Settings(BaseSettings):
     ramp: str = ""
     # How late a schedule may be found before a person decides about it.
     missed_grace: float = Field(default=3_600, ge=60, le=30 * 86_400)
+    # So many days before a material policy version takes effect its notice has to begin.
+    policy_notice_days: int = Field(default=14, ge=1, le=365)
     # People behind every number about opens, at least (k).
     least_people: int = Field(default=20, ge=10, le=1_000)
     sending_threads: int = Field(default=2, ge=1, le=64)

@@ -27,6 +27,7 @@ SEES_PEOPLE = frozenset({Role.SEND, Role.PRIVACY, Role.ADMIN})
 READS_NUMBERS = frozenset({Role.DRAFT, Role.SEND, Role.APPROVE, Role.ANALYSE, Role.ADMIN})
 LIFTS = frozenset({Role.PRIVACY})
 RUNS_STAFF = frozenset({Role.ADMIN})
+PUBLISHES = frozenset({Role.PRIVACY, Role.ADMIN})
 READS_AUDIT = frozenset({Role.PRIVACY, Role.ADMIN})
 
 DOORS = {
@@ -92,6 +93,14 @@ FOR_SOME = {
     ("POST", "/staff/team/<int:staff_id>/close"): RUNS_STAFF,
     ("POST", "/staff/team/<int:staff_id>/open"): RUNS_STAFF,
     ("GET", "/staff/audit"): READS_AUDIT,
+    ("GET", "/staff/policy"): PUBLISHES,
+    ("GET", "/staff/policy/new"): PUBLISHES,
+    ("POST", "/staff/policy/new"): PUBLISHES,
+    ("GET", "/staff/policy/<int:number>"): PUBLISHES,
+    ("POST", "/staff/policy/<int:number>/rest"): PUBLISHES,
+    ("POST", "/staff/policy/<int:number>/postpone"): PUBLISHES,
+    ("POST", "/staff/policy/<int:number>/withdraw"): PUBLISHES,
+    ("POST", "/staff/policy/<int:number>/proof.csv"): PUBLISHES,
     ("GET", "/api/campaigns"): READS_NUMBERS,
     ("GET", "/api/campaigns/<int:campaign_id>"): READS_NUMBERS,
     ("GET", "/api/campaigns/<int:campaign_id>/report"): READS_NUMBERS,

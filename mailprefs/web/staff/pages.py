@@ -26,6 +26,7 @@ from mailprefs.web.staff import (
     keys,
     lists,
     people,
+    policies,
     previews,
     reports,
     sending,
@@ -53,6 +54,7 @@ _MENU: Final = (
     ("staff.suppressions.show", "Suppressions", "/staff/suppressions"),
     ("staff.inbound.listed", "Inbound", "/staff/inbound"),
     ("staff.lists.topics", "Topics", "/staff/topics"),
+    ("staff.policies.listed", "Policy", "/staff/policy"),
     ("staff.team.listed", "Staff", "/staff/team"),
     ("staff.keys.listed", "Keys", "/staff/keys"),
     ("staff.lists.audit_entries", "Audit", "/staff/audit"),
@@ -76,6 +78,7 @@ for _part in (
     alarms,
     unknown,
     reports,
+    policies,
 ):
     routes.register_blueprint(_part.routes)
 routes.register_blueprint(sending.everything)

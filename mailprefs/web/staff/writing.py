@@ -60,13 +60,14 @@ def create() -> Response | tuple[str, int]:
 def edit(campaign_id: int) -> str:
     """Show a draft in the form.
 
-    :raises Conflict: for a campaign that isn't a draft.
+    :raises Conflict: for a campaign that isn't a draft, or is a policy version's notice.
     """
     parts = here()
     with parts.db.reading() as session:
         campaign = states.find(session, campaign_id)
         if campaign.state is not CampaignState.DRAFT:
             raise Conflict("Only a draft can be changed. Undo the send first, while it waits.")
+        drafts.require_written(campaign)
         content = drafts.content(session, campaign)
         topic = session.get_one(Topic, campaign.topic_id)
     form = Form(
