@@ -6,7 +6,7 @@ days before that date, or it isn't sent; then the version waits for a later date
 Roles: admin or privacy, whoever may answer for the policy.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy import select, update
@@ -35,6 +35,8 @@ from mailprefs.schema.choices import PolicyLapse, PolicyState, PolicyVersion
 from mailprefs.schema.people import Sender, Topic
 
 PUBLISHING: Final = (Role.ADMIN, Role.PRIVACY)
+KNOWN_FOR: Final = timedelta(days=100)
+"""Less than the shortest time after which a delivery is nobody's any more (retention)."""
 _OVER: Final = (CampaignState.FINISHED, CampaignState.HELD)
 
 
@@ -138,11 +140,21 @@ def rest(
         raise Conflict(msg)
     if last.state not in {*_OVER, CampaignState.CANCELLED}:
         return last, False
+    _require_known(notices(session, version.id)[0], now)
     topic = session.get_one(Topic, last.topic_id).slug
     old = before(session, version)
     notice = _announce(session, version, old, topic, actor, terms=terms, now=now)
     _note(session, actor, "policy.notified_again", version, now, campaign=notice.id)
     return notice, True
+
+
+def _require_known(first: Campaign, now: datetime) -> None:
+    """Refuse to tell the rest when it isn't known for certain any more who was told."""
+    if first.started_at is not None and now - first.started_at > KNOWN_FOR:
+        raise Conflict(
+            f"The first notice went more than {KNOWN_FOR.days} days ago. Whose its messages were "
+            "is forgotten some time after, so somebody could be told twice."
+        )
 
 
 def withdraw(

@@ -32,18 +32,9 @@ _EVERYTHING: Final = """
     SELECT
         (SELECT {rows}({row}(c.id, c.report_zone, c.first_hand_over_at))
             FROM {campaigns} JOIN campaigns c ON c.id = w.value WHERE c.closed_at IS NULL),
-<<<<<<< HEAD
-        (SELECT {rows}({row}(p.effective_from, p.id)) FROM policy_versions p),
-        (SELECT {known}
-=======
         (SELECT {rows}({row}(p.effective_from, p.id)) FROM policy_versions p
             WHERE p.state = 'settled'),
-        (SELECT {rows}({row}(
-            m.delivery_id, m.bits, r.id, r.apple_seen_on,
-            (SELECT coalesce(sum(1 << o.kind), 0) FROM opens o
-                WHERE o.delivery_id = m.delivery_id),
-            f.occurred_at))
->>>>>>> 2c3f990 (Publish policy versions that everybody is told of first, and prove who was)
+        (SELECT {known}
         FROM {deliveries}
         CROSS JOIN measured m
         CROSS JOIN deliveries d

@@ -89,7 +89,7 @@ def test_what_changed_is_told_in_words_and_not_by_colour_alone(
     for word in ("Changed", "Removed", "Added"):
         assert f'<p class="what">{word}</p>' in page
     assert "&lt;b&gt;New&lt;/b&gt;" in page
-    assert "7 passages that are the same" in page
+    assert "Passages that are the same: 7" in page
     assert "<script" not in page
     assert "Both texts say the same." in client.get("/policy/a/changes/a").text
 

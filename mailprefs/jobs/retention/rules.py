@@ -245,6 +245,7 @@ STAYS: Final = {
     "consent_head": "where the ledger ends",
     "ledger_checks": "how far the ledger is checked",
     "policy_versions": "every text that anybody ever agreed under",
+    "policy_lapses": "for what consent was asked anew, and how far that is",
     "purposes": "what people are asked about",
     "wordings": "the words that people saw when choosing: proof, and nobody's",
     "attributes": "which fields there are",
