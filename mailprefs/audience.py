@@ -166,7 +166,7 @@ def reason(audience: Audience) -> ColumnElement[str | None]:
         left = or_(Subscription.state == SubscriptionState.UNSUBSCRIBED, left)
         is_subscribed = Subscription.state == SubscriptionState.SUBSCRIBED
         later = [
-            (and_(is_subscribed, _paused()), Skip.PAUSED.value),
+            (and_(is_subscribed, _paused()), Skip.PAUSING.value),
             (is_subscribed, Skip.TOO_FREQUENT.value),
         ]
     return case(

@@ -85,6 +85,7 @@ KNOWN: Final[Mapping[str, Known]] = MappingProxyType(
         "reconciliations": _days(30, least=15),
         # "Once a week at most" looks at seven days.
         "last_promotions": _days(14, least=8),
+        "reasons_given": _days(30, least=7),
         "apple": _days(60),
         "unconfirmed": _days(30),
         "ledger": _months(36),

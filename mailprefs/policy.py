@@ -93,7 +93,7 @@ class Skip(StrEnum):
     CANCELLED = "cancelled"
     EMPTY_FIELD = "empty_field"
     NOT_ON_ALLOW_LIST = "not_on_allow_list"
-    PAUSED = "paused"
+    PAUSING = "pausing"
     TOO_FREQUENT = "too_frequent"
     TOLD = "told"
 
@@ -142,6 +142,15 @@ class Frequency(StrEnum):
 
     ANY = "any"
     WEEKLY = "weekly"
+
+
+class LeavingReason(StrEnum):
+    """Why somebody left, if they care to say; nothing that could say more of them than that."""
+
+    TOO_MANY = "too_many"
+    NOT_RELEVANT = "not_relevant"
+    NEVER_SIGNED_UP = "never_signed_up"
+    OTHER = "other"
 
 
 class Purpose(StrEnum):

@@ -114,7 +114,7 @@ def test_everybody_chosen_is_reached_or_kept_out_for_one_reason(db: Database) ->
         Skip.SUPPRESSED: 2,
         Skip.UNCONFIRMED: 1,
         Skip.NOT_SUBSCRIBED: 1,
-        Skip.PAUSED: 1,
+        Skip.PAUSING: 1,
         Skip.TOO_FREQUENT: 1,
     }
     assert told == found.kept_out

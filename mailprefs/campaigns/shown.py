@@ -32,7 +32,7 @@ REASONS: Final[Mapping[str, str]] = {
     "erased": "Erased",
     "cancelled": "Campaign was cancelled",
     "empty_field": "A merge field without fallback is empty",
-    "paused": "Paused all promotional mail for a while",
+    "pausing": "Paused all promotional mail for a while",
     "too_frequent": "Wants one a week at most, and got another campaign",
     "not_on_allow_list": "Not on the allow list of this environment",
     "told": "An earlier notice of the same has told them",

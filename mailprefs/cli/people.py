@@ -3,7 +3,7 @@
 import re
 import shlex
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,8 @@ from mailprefs.jobs.imports.run import ImportResult
 from mailprefs.jobs.imports.run import Progress as Step
 from mailprefs.jobs.imports.run import run as run_import
 from mailprefs.jobs.in_flight import wait_for_calls, wait_for_requests
-from mailprefs.policy import Role, Source, SubscriptionState
+from mailprefs.policy import Frequency, Role, Source, SubscriptionState
+from mailprefs.preferences import Applied, Door, Wish
 from mailprefs.schema.imports import ImportedAs
 from mailprefs.schema.people import Recipient
 
@@ -118,6 +119,7 @@ def show_recipient(address: str, acting_as: str | None, *, as_json: bool) -> Non
         subject = ("recipient", person.id)
         audit.record(session, who, "recipient.looked_up", subject, now=console.now())
         standing = preferences.current(session, person.id)
+        wished = preferences.wished(session, person.id, now=console.now())
     topics = {one.slug: one.state.value if one.state else None for one in standing.topics}
     held_back = [
         {"reason": one.reason.value, "scope": one.scope.value, "since": one.since.isoformat()}
@@ -136,6 +138,7 @@ def show_recipient(address: str, acting_as: str | None, *, as_json: bool) -> Non
         "promotional_email": standing.promotional.value,
         "topics": topics,
         "suppressions": held_back,
+        "wishes": {one.purpose.value: _wish(one) for one in wished},
     }
     console.answer(document, as_json=as_json, show=lambda: _show_recipient(document))
 
@@ -166,6 +169,46 @@ def erase_recipient(address: str, acting_as: str | None, *, child: bool, as_json
     if found is None:
         raise NotFound(_NEVER_PROVED)
     console.answer(found.document(), as_json=as_json, show=lambda: _show_erased(found))
+
+
+@recipient_group.command("pause")
+@click.argument("address")
+@click.option(
+    "--days",
+    type=click.Choice([str(days) for days in preferences.PAUSES]),
+    required=True,
+    help="For how long; it ends by itself.",
+)
+@console.acting
+def pause_recipient(address: str, days: str, acting_as: str | None) -> None:
+    """Hold back all promotional mail to one person who asked for it.
+
+    Only they can end it early.
+    """
+    _ask_for_less(
+        address,
+        acting_as,
+        lambda session, number, door: preferences.set_pause(
+            session, number, int(days), door, now=console.now()
+        ),
+    )
+
+
+@recipient_group.command("weekly")
+@click.argument("address")
+@console.acting
+def recipient_weekly(address: str, acting_as: str | None) -> None:
+    """Send at most one promotional message a week to one person who asked for it.
+
+    Only they can take that back.
+    """
+    _ask_for_less(
+        address,
+        acting_as,
+        lambda session, number, door: preferences.set_frequency(
+            session, number, Frequency.WEEKLY, door, now=console.now()
+        ),
+    )
 
 
 @click.group("subscription")
@@ -207,6 +250,23 @@ def _show_erased(found: privacy.Proof) -> None:
     console.table(f"Erasure {found.id}, {times.written(found.erased_at)}", ["", ""], rows)
 
 
+def _ask_for_less(
+    address: str, acting_as: str | None, choose: Callable[[Session, int, Door], Applied]
+) -> None:
+    """Record a wish for less mail on somebody's behalf, in force when this returns."""
+    parts = console.opened()
+    with parts.db.transaction(Gate.TAKING) as session:
+        who = console.actor(session, acting_as, Role.PRIVACY)
+        recipient_id = _known(session, parts.hasher, address).id
+        done = choose(session, recipient_id, Door(Source.STAFF, who.door, actor=who))
+    wait_for_requests(parts.db, recipient_id)
+    click.echo("Done: it holds from now on." if done.has_changed else "It was so already.")
+
+
+def _wish(one: Wish) -> dict[str, str]:
+    return {"is": one.word, "since": one.since.isoformat(), "source": one.source.value}
+
+
 def _known(session: Session, hasher: AddressHasher, address: str) -> Recipient:
     """Give who has an address.
 
@@ -224,7 +284,12 @@ def _show_recipient(document: dict[str, Any]) -> None:
     rows: list[tuple[str, object]] = []
     for name, value in document.items():
         title = name.replace("_", " ")
-        if isinstance(value, dict):
+        if name == "wishes":
+            rows += [
+                (key, f"{one['is']}, since {_at(one['since'])}, by {one['source']}")
+                for key, one in value.items()
+            ]
+        elif isinstance(value, dict):
             rows += [(f"{title}: {key}", part or "never asked") for key, part in value.items()]
         elif isinstance(value, list):
             rows += [(f"{title}: {one['reason']}", f"since {_at(one['since'])}") for one in value]

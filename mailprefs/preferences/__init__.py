@@ -4,6 +4,7 @@ All of them go through ``choosing.apply``, which writes ledger and rows together
 transaction with ``Gate.TAKING``: when it has committed, no later vendor call sees the old choice.
 """
 
+from mailprefs.preferences import reasons
 from mailprefs.preferences.asking import PAUSES, set_frequency, set_language, set_pause
 from mailprefs.preferences.by_staff import set_by_staff
 from mailprefs.preferences.choosing import Applied, Change, Door, Held, apply, held
@@ -15,7 +16,15 @@ from mailprefs.preferences.leaving import (
     take_back,
     undo,
 )
-from mailprefs.preferences.page import Preferences, TopicShown, current, set_topics, set_tracking
+from mailprefs.preferences.page import (
+    Preferences,
+    TopicShown,
+    Wish,
+    current,
+    set_topics,
+    set_tracking,
+    wished,
+)
 
 __all__ = [
     "PAUSES",
@@ -25,6 +34,7 @@ __all__ = [
     "Held",
     "Preferences",
     "TopicShown",
+    "Wish",
     "apply",
     "current",
     "held",
@@ -32,6 +42,7 @@ __all__ = [
     "opt_out",
     "opt_out_all",
     "opt_out_topic",
+    "reasons",
     "set_by_staff",
     "set_frequency",
     "set_language",
@@ -40,4 +51,5 @@ __all__ = [
     "set_tracking",
     "take_back",
     "undo",
+    "wished",
 ]

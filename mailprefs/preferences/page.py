@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from mailprefs import subscriptions, suppressions
+from mailprefs import consent, subscriptions, suppressions
 from mailprefs.addresses import mask
 from mailprefs.errors import Conflict
 from mailprefs.policy import (
@@ -19,7 +19,16 @@ from mailprefs.policy import (
     SubscriptionState,
     SuppressionReason,
 )
-from mailprefs.preferences.choosing import Applied, Change, Door, Held, apply, held
+from mailprefs.preferences import reasons, wishes
+from mailprefs.preferences.choosing import (
+    Applied,
+    Change,
+    Door,
+    Held,
+    apply,
+    held,
+    last_said,
+)
 from mailprefs.preferences.leaving import come_back, last_leaving
 from mailprefs.schema.people import Topic
 
@@ -50,12 +59,22 @@ class HeldBack(NamedTuple):
     since: datetime
 
 
+class Wish(NamedTuple):
+    """A pause, a frequency or a language that somebody chose: in the ledger's word, and whence."""
+
+    purpose: Purpose
+    word: str
+    source: Source
+    since: datetime
+
+
 class Preferences(NamedTuple):
     """Where one person stands; for somebody unknown or erased, nothing is told.
 
     ``topics`` are the promotional ones, ``notices`` the administrative ones. ``left_at`` is when
     the person last left themselves, and ``ended`` the topics which that ended and they still don't
-    get: what an undo, and "keep these topics", are about. A pause whose end is past is over.
+    get: what an undo, and "keep these topics", are about; ``has_said_why``: they have given a
+    reason for it. A pause whose end is past is over.
     """
 
     is_known: bool
@@ -70,6 +89,7 @@ class Preferences(NamedTuple):
     held_back: tuple[HeldBack, ...] = ()
     left_at: datetime | None = None
     ended: frozenset[int] = frozenset()
+    has_said_why: bool = False
 
 
 def current(session: Session, recipient_id: int) -> Preferences:
@@ -97,6 +117,18 @@ def current(session: Session, recipient_id: int) -> Preferences:
         held_back=held_back,
         left_at=left.at if left else None,
         ended=left.ended - on if left else frozenset(),
+        has_said_why=left is not None and reasons.is_given(session, recipient_id, left.at),
+    )
+
+
+def wished(session: Session, recipient_id: int, *, now: datetime) -> tuple[Wish, ...]:
+    """List the wishes of one person that are in force, each with how and when it came to be."""
+    said = last_said(consent.history(session, recipient_id))
+    last = [(purpose, said.get((purpose.value, None))) for purpose in wishes.WISHES]
+    return tuple(
+        Wish(purpose, one.entry.new, one.entry.source, one.entry.occurred_at)
+        for purpose, one in last
+        if one is not None and wishes.holds(purpose, one.entry.new, now)
     )
 
 

@@ -36,6 +36,13 @@ def unsaid(purpose: Purpose) -> str | None:
     return {Purpose.PAUSE: NONE, Purpose.FREQUENCY: Frequency.ANY.value}.get(purpose)
 
 
+def holds(purpose: Purpose, word: str, now: datetime) -> bool:
+    """Tell whether a wish makes any difference now: a pause that is over doesn't."""
+    if purpose is Purpose.PAUSE:
+        return word != NONE and paused_until(word) > now
+    return word != unsaid(purpose)
+
+
 def put(
     session: Session, person: Recipient, purpose: Purpose, word: str | None, *, at: datetime
 ) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped
 
-from mailprefs.policy import Purpose, Scope, Source, SuppressionReason
+from mailprefs.policy import LeavingReason, Purpose, Scope, Source, SuppressionReason
 from mailprefs.schema.base import (
     KEYED_HASH,
     LEDGER,
@@ -150,6 +150,29 @@ class LedgerCheck(Base):
     # What is wrong, and since when that is known; None while all that was checked holds.
     sentence: Mapped[str | None] = column(Text)
     broken_since: Mapped[datetime | None] = column(UtcDateTime)
+
+
+class LeavingReasonTotal(Base):
+    """How many people of a topic gave one reason for leaving in a month; who, nobody knows."""
+
+    __tablename__ = "leaving_reasons"
+
+    # 0: they left by no message of ours.
+    topic_id: Mapped[int] = column(BigId, primary_key=True, autoincrement=False)
+    month: Mapped[str] = column(String(7), primary_key=True)
+    reason: Mapped[LeavingReason] = column(words(LeavingReason), primary_key=True)
+    n: Mapped[int] = column(Integer)
+
+
+class ReasonGiven(Base):
+    """That somebody gave a reason for leaving, and not which: so that each leaving counts once."""
+
+    __tablename__ = "reasons_given"
+
+    recipient_id: Mapped[int] = column(
+        BigId, primary_key=True, autoincrement=False, mark=OF_RECIPIENT
+    )
+    left_at: Mapped[datetime] = column(UtcDateTime, mark=OF_RECIPIENT)
 
 
 class Suppression(Base):

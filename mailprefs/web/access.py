@@ -31,6 +31,7 @@ PUBLIC: frozenset[str] = frozenset(
         "preferences.show",
         "unsubscribe.keep",
         "unsubscribe.leave",
+        "unsubscribe.say_why",
         "unsubscribe.show",
         "unsubscribe.stop_measuring",
         "unsubscribe.undo",

@@ -16,6 +16,7 @@ ASKED: Final = "lang"
 SAID: Final = "said"
 """Where a page says what happened; a form leads there, so that focus does."""
 _KEPT: Final = "mailprefs_language"
+_TURNED: Final = "mailprefs_language_turned"
 
 
 def install(app: Flask) -> None:
@@ -32,9 +33,10 @@ def install(app: Flask) -> None:
 
 def language() -> Language:
     """Give the language of the present page."""
-    asked = _asked()
+    asked = g.get(_TURNED) or _asked()
     if asked is not None:
-        return asked
+        found: Language = asked
+        return found
     if _KEPT not in g:
         speak_to(None)
     kept: Language = g.get(_KEPT)
@@ -44,6 +46,11 @@ def language() -> Language:
 def speak_to(own: str | None) -> None:
     """Speak a person's own language from here on, unless the address asks for another one."""
     setattr(g, _KEPT, languages.best(own, request.accept_languages))
+
+
+def turn_to(chosen: Language) -> None:
+    """Speak a language that was chosen just now, whatever the address had asked for."""
+    setattr(g, _TURNED, chosen)
 
 
 def gettext(message: str, **values: object) -> str:
@@ -58,7 +65,7 @@ def form_to(path: str) -> str:
 
 def link_to(path: str) -> str:
     """Give a page's address; a language that was asked for stays asked for."""
-    asked = _asked()
+    asked = g.get(_TURNED) or _asked()
     return path if asked is None else f"{path}?{ASKED}={asked.tag}"
 
 

@@ -9,10 +9,11 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from mailprefs import consent, preferences, recipients
+from mailprefs import consent, languages, preferences, recipients
 from mailprefs.consent import Shown
-from mailprefs.languages import gettext_noop
+from mailprefs.languages import Language, gettext_noop
 from mailprefs.policy import (
+    Frequency,
     Purpose,
     SuppressionReason,
     TrackingMode,
@@ -39,10 +40,14 @@ _HELD_BACK = {
 
 
 class Told(NamedTuple):
-    """What a page says after a choice: the heading that says what happened, and what follows."""
+    """What a page says after a choice: the heading that says what happened, and what follows.
+
+    *act* names what was just chosen, where that can be undone.
+    """
 
     heading: str
     more: str = ""
+    act: str = ""
 
 
 class Standing(NamedTuple):
@@ -57,6 +62,10 @@ class Standing(NamedTuple):
     undo_until: datetime | None
     is_measured: bool
     held_back: str | None
+    paused_until: datetime | None = None
+    is_weekly: bool = False
+    chosen_language: Language | None = None
+    may_say_why: bool = False
 
     @property
     def gets_promotional(self) -> bool:
@@ -78,6 +87,8 @@ def of(
     )
     has_left = current.promotional.is_no or bool(current.ended)
     until = current.left_at + timedelta(seconds=settings.undo_window) if current.left_at else None
+    is_fresh = has_left and until is not None and now <= until
+    paused = current.paused_until
     return Standing(
         recipient_id=recipient_id,
         masked=current.masked_address,
@@ -85,7 +96,7 @@ def of(
         notices=tuple(topic for topic in current.notices if topic.is_on),
         ended=tuple(topic for topic in current.topics if topic.id in current.ended),
         has_left=has_left,
-        undo_until=until if has_left and until and now <= until else None,
+        undo_until=until if is_fresh else None,
         is_measured=mode is TrackingMode.INDIVIDUAL,
         held_back=next(
             (
@@ -95,6 +106,10 @@ def of(
             ),
             None,
         ),
+        paused_until=paused if paused and paused > now else None,
+        is_weekly=current.frequency is Frequency.WEEKLY,
+        chosen_language=languages.find(person.language),
+        may_say_why=is_fresh and not current.has_said_why,
     )
 
 

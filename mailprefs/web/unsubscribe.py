@@ -28,7 +28,7 @@ from mailprefs.links import UNSUBSCRIBE_PREFIX, UnsubscribeLink
 from mailprefs.policy import Purpose, Source
 from mailprefs.preferences import Applied, Door
 from mailprefs.settings import OneClickScope
-from mailprefs.web import standing
+from mailprefs.web import reasons, standing
 from mailprefs.web.current import here
 from mailprefs.web.errors import trouble
 from mailprefs.web.request_log import note
@@ -140,6 +140,25 @@ def stop_measuring(token: str) -> Response:
     return _after(token, refuse, gettext_noop("Saved: your opens aren’t measured any more"))
 
 
+@routes.post(f"{UNSUBSCRIBE_PREFIX}<token>/why")
+def say_why(token: str) -> Response:
+    """Count why the person left, which changes nothing else.
+
+    :raises BadInput: for a reason that the page doesn't offer.
+    """
+    reason, counted = reasons.asked(), list[bool]()
+
+    def count(session: Session, link: UnsubscribeLink, now: datetime) -> Applied:
+        counted.append(reasons.count(session, link.recipient_id, reason, now))
+        return Applied(is_known=True)
+
+    chosen = _chosen(token, count)
+    view = _view(chosen.link) if chosen else None
+    if view is None:
+        return _damaged()
+    return _where(view, reasons.told(is_counted=any(counted)))
+
+
 _Choose = Callable[[Session, UnsubscribeLink, datetime], Applied]
 
 
@@ -214,6 +233,11 @@ def _after(token: str, choose: _Choose, heading: str) -> Response:
     told = Told(gettext(heading))
     if not chosen.has_changed:
         told = Told(gettext("Nothing was changed"), gettext("There was nothing left to do."))
+    return _where(view, told)
+
+
+def _where(view: _View, told: Told) -> Response:
+    """Show where a choice of the page after leaving leaves the person."""
     if _is_out(view):
         return _out_page(view, told)
     name = "staying" if view.person.gets_promotional else "unsubscribe"
@@ -232,6 +256,8 @@ def _out_page(view: _View, told: Told | None = None) -> Response:
         stop_measuring=gettext(STOP_MEASURING),
         stop_measuring_path=f"{path}/stop-measuring",
         undo_path=f"{path}/undo",
+        why_path=f"{path}/why",
+        whys=reasons.offered(),
     )
 
 

@@ -245,3 +245,22 @@ def test_every_reporting_command_prints_json_that_can_be_read(people: Shell, let
     ):
         json.loads(people.do(*words, "--json"))
         assert people.do(*words)
+
+
+def test_less_mail_is_recorded_for_who_asked_and_shown_with_its_source(shell: Shell) -> None:
+    shell.ask("import", shell.write("people.csv", PEOPLE), *SOURCE)
+    assert "holds from now on" in shell.do("recipient", "pause", "ada@example.org", "--days", "90")
+    assert "holds from now on" in shell.do("recipient", "weekly", "ada@example.org")
+    assert "was so already" in shell.do("recipient", "weekly", "ada@example.org")
+    told = shell.ask("recipient", "show", "ada@example.org")["wishes"]
+    assert set(told) == {"pause", "frequency"}
+    assert told["frequency"]["is"] == "weekly"
+    assert told["frequency"]["source"] == "staff"
+    assert re.search(
+        r"^frequency +weekly, since .*, by staff$",
+        shell.do("recipient", "show", "ada@example.org"),
+        re.MULTILINE,
+    )
+    said = shell("recipient", "pause", "ada@example.org", "--days", "30")
+    assert said.status == 1
+    assert "only they can take it back" in said.err

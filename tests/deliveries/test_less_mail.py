@@ -177,7 +177,7 @@ def test_a_pause_is_in_force_for_a_running_campaign_when_it_is_committed(
     with db.transaction(Gate.TAKING) as session:
         preferences.set_pause(session, world.ann, days, PAGE, now=NOW)
     assert world.send() == []
-    assert count(db, world.first).skipped == {Skip.PAUSED: 1}
+    assert count(db, world.first).skipped == {Skip.PAUSING: 1}
 
 
 def test_a_pause_is_over_at_its_end_and_when_it_is_ended(db: Database) -> None:

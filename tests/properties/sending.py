@@ -18,8 +18,8 @@ from mailprefs.deliveries import freeze, outcome, pace, settle, unknown
 from mailprefs.deliveries.claim import Claim
 from mailprefs.deliveries.pace import Wait
 from mailprefs.errors import Conflict, NotAllowed
-from mailprefs.policy import MessageClass, Source
-from mailprefs.preferences import Door
+from mailprefs.policy import Frequency, MessageClass, Source
+from mailprefs.preferences import Door, set_frequency, set_pause
 from mailprefs.preferences.leaving import opt_out_all
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.deliveries import (
@@ -41,6 +41,7 @@ MOST_IN_FLIGHT: Final = 3
 MOST_CALLS: Final = 200
 LONG_AGO: Final = NOW - timedelta(days=365)
 ONE_CLICK: Final = Door(Source.ONE_CLICK, "post_one_click")
+PAGE: Final = Door(Source.PREFERENCES, "button")
 _REFUSED: Final = (Verdict.REFUSED_ADDRESS, Verdict.LATER, Verdict.NOT_CONNECTED, Verdict.TOO_LARGE)
 which = st.integers(min_value=0, max_value=11)
 
@@ -144,6 +145,7 @@ class Sending(World):
         if taken.picked.message_class is MessageClass.PROMOTIONAL:
             gone = {person.recipient_id for person in taken.people} & self.left
             assert not gone, "a promotional claim holds somebody who had left before it"
+        self.check_less(taken)
 
     @precondition(lambda self: self.flying)
     @rule(i=which)
@@ -232,6 +234,22 @@ class Sending(World):
         with self.db.transaction(Gate.TAKING) as session:
             opt_out_all(session, person, ONE_CLICK, now=NOW)
         self.left.add(person)
+
+    @rule(i=which, days=st.sampled_from([30, 90, None]))
+    def pause(self, i: int, days: int | None) -> None:
+        """Let somebody pause promotional mail, or end that."""
+        person = self.people[i % len(self.people)]
+        with self.db.transaction(Gate.TAKING) as session:
+            set_pause(session, person, days, PAGE, now=NOW)
+        (self.pausing.add if days else self.pausing.discard)(person)
+
+    @rule(i=which)
+    def ask_for_one_a_week(self, i: int) -> None:
+        """Let somebody choose one promotional message a week."""
+        person = self.people[i % len(self.people)]
+        with self.db.transaction(Gate.TAKING) as session:
+            set_frequency(session, person, Frequency.WEEKLY, PAGE, now=NOW)
+        self.weekly.setdefault(person, None)
 
     @rule()
     def wait(self) -> None:
@@ -334,6 +352,7 @@ class Sending(World):
             if found is None:
                 break
             if isinstance(found, Claim):
+                self.check_less(found)
                 self.reach(found)
                 answer(self.db, found, ACCEPTED)
             elif found.seconds:

@@ -14,9 +14,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import select
 
 from mailprefs.db.database import Database
-from mailprefs.deliveries import outcome, people, proof
+from mailprefs.deliveries import outcome, people, proof, weekly
 from mailprefs.deliveries.people import Found
-from mailprefs.policy import TrackingMode
+from mailprefs.policy import MessageClass, TrackingMode
 from mailprefs.rendering.person import Person, Persons
 from mailprefs.schema.deliveries import BatchState, Delivery
 from mailprefs.vendor.message import Event, Verdict
@@ -79,6 +79,11 @@ def forget_earlier_calls(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(proof, "earlier", lambda *_: proof.Earlier(None, may_be_accepted=True))
 
 
+def forget_whom_a_campaign_reached(patch: pytest.MonkeyPatch) -> None:
+    """Claim people who want one message a week without noting it."""
+    patch.setattr(weekly, "take_turns", lambda *_, **__: set())
+
+
 def refuse_the_second_call(world: Sending) -> None:
     """Lose an answer, have it sent again, learn that it was accepted, and refuse the second call.
 
@@ -104,11 +109,33 @@ def lose_an_answer(world: Sending) -> None:
     world.nobody_twice_without_a_decision()
 
 
+def let_everybody_pause(world: Sending) -> None:
+    """Let everybody pause, and go on."""
+    for i in range(5):
+        world.pause(i=i, days=30)
+    go_on(world)
+
+
+def let_everybody_ask_for_one_a_week(world: Sending) -> None:
+    """Let everybody want one message a week, and send them two campaigns."""
+    for i in range(5):
+        world.ask_for_one_a_week(i=i)
+    world.write(kind=MessageClass.PROMOTIONAL)
+    while world.freeze_a_slice():
+        pass
+    go_on(world)
+
+
 def let_everybody_leave(world: Sending) -> None:
     """Let everybody leave, and go on."""
     for i in range(5):
         world.opt_out(i=i)
-    for _ in range(6):
+    go_on(world)
+
+
+def go_on(world: Sending) -> None:
+    """Send what there is."""
+    for _ in range(9):
         world.claim()
         if world.flying:
             world.accept(i=0)
@@ -120,6 +147,8 @@ def let_everybody_leave(world: Sending) -> None:
         (send_again_what_is_unclear, lose_an_answer, "got it twice"),
         (forget_earlier_calls, refuse_the_second_call, "known to have it"),
         (ask_nobody_again, let_everybody_leave, "had left before it"),
+        (ask_nobody_again, let_everybody_pause, "somebody who pauses"),
+        (forget_whom_a_campaign_reached, let_everybody_ask_for_one_a_week, "in a week"),
     ],
 )
 def test_the_machine_sees_a_planted_fault(

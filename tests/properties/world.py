@@ -49,6 +49,9 @@ class World(RuleBasedStateMachine):
         self.flying: list[Claim] = []
         self.lost: list[tuple[Claim, bool]] = []
         self.left: set[int] = set()
+        self.pausing: set[int] = set()
+        # Who wants one a week, and by which campaign that was claimed, None by none so far.
+        self.weekly: dict[int, int | None] = {}
         self.reached: defaultdict[int, list[int]] = defaultdict(list)
         self.accepted: dict[int, Claim] = {}
         self.allowed: Counter[int] = Counter()
@@ -119,6 +122,17 @@ class World(RuleBasedStateMachine):
         self.accepted[taken.held.hand_over_id] = taken
         for person in taken.people:
             self.reached[person.delivery_id].append(taken.held.hand_over_id)
+
+    def check_less(self, taken: Claim) -> None:
+        """Check that a promotional claim holds nobody who pauses or has had this week's message."""
+        if taken.picked.message_class is MessageClass.ADMINISTRATIVE:
+            return
+        claimed = {person.recipient_id for person in taken.people}
+        assert not claimed & self.pausing, "a promotional claim holds somebody who pauses"
+        for person in claimed & self.weekly.keys():
+            by = self.weekly[person]
+            assert by in {None, taken.held.campaign_id}, "two campaigns reach somebody in a week"
+            self.weekly[person] = taken.held.campaign_id
 
     def know(self, taken: Claim) -> None:
         """Note that an answer or an event has told that a call was accepted."""

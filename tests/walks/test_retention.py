@@ -26,7 +26,7 @@ from mailprefs.schema.alarms import Alarm
 from mailprefs.schema.base import Retention as Kept
 from mailprefs.schema.base import UtcDateTime
 from mailprefs.schema.campaigns import Campaign, CampaignState
-from mailprefs.schema.choices import ConsentEntry, SuppressionLift
+from mailprefs.schema.choices import ConsentEntry, ReasonGiven, SuppressionLift
 from mailprefs.schema.deliveries import Delivery, HandOver, LastPromotion, SingleValues
 from mailprefs.schema.events import (
     MailboxFact,
@@ -326,6 +326,7 @@ FILLS: dict[str, list[Callable[[World, datetime], IS_LEFT]]] = {
         )
     ],
     "last_promotions": [_row(LastPromotion, recipient_id=_person, campaign_id=1, at=_at)],
+    "reasons_given": [_row(ReasonGiven, recipient_id=_person, left_at=_at)],
     "apple": [apples_day],
     "unconfirmed": [an_unconfirmed_address],
     "ledger": [a_choice_of_somebody_gone],

@@ -76,6 +76,7 @@ FOR_SOME = {
     ("POST", "/staff/people"): SEES_PEOPLE,
     ("GET", "/staff/people/<int:recipient_id>"): SEES_PEOPLE,
     ("POST", "/staff/people/<int:recipient_id>/unsubscribe"): SEES_PEOPLE,
+    ("POST", "/staff/people/<int:recipient_id>/less"): SEES_PEOPLE,
     ("POST", "/staff/people/<int:recipient_id>/lift"): LIFTS,
     ("GET", "/staff/erasures"): LIFTS,
     ("POST", "/staff/erasures/<int:recipient_id>"): LIFTS,

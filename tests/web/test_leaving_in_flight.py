@@ -46,7 +46,13 @@ def test_one_click_is_answered_when_no_request_can_begin(
 
 @pytest.mark.usefixtures("in_a_claim")
 @pytest.mark.parametrize(
-    "form", [{"choice": "all_off"}, {"choice": "topics", "shown": "newsletter"}]
+    "form",
+    [
+        {"choice": "all_off"},
+        {"choice": "topics", "shown": "newsletter"},
+        {"choice": "pause", "days": "30"},
+        {"choice": "frequency", "frequency": "weekly"},
+    ],
 )
 def test_a_choice_on_the_preference_page_is_answered_when_no_request_can_begin(
     client: FlaskClient, preferences_path: str, sleeper: Sleeper, form: dict[str, str]
@@ -63,8 +69,11 @@ def test_staff_are_told_that_it_is_done_when_no_request_can_begin(
     browser.sign_in_as(Role.SEND)
     browser.post("/staff/people", address=reader.address)
     assert sleeper.slept == 0
+    browser.post(f"/staff/people/{reader.id}/less", what="30", asked="asked_by_phone")
+    paused = sleeper.slept
+    assert paused > START_WITHIN
     browser.post(f"/staff/people/{reader.id}/unsubscribe", asked="asked_by_phone")
-    assert sleeper.slept > START_WITHIN
+    assert sleeper.slept > paused + START_WITHIN
 
 
 @pytest.mark.usefixtures("reader")

@@ -53,7 +53,8 @@ def test_the_page_shows_choices_and_no_address(
     assert reader.address not in page
     for topic in SHOWN:
         assert f'value="{topic}"' in page
-    assert page.count("checked") == 3
+    # Two topics, as often as we write, and measured.
+    assert page.count("checked") == 4
     assert "Your account" in page
     assert "hello@example.com" in page
     assert '<html lang="en" dir="ltr">' in page
@@ -140,6 +141,9 @@ def test_each_choice_keeps_the_words_that_were_shown(
     tick(client, preferences_path, "newsletter")
     choose(client, preferences_path, choice="all_off")
     choose(client, preferences_path, choice="measuring", measuring="no")
+    choose(client, preferences_path, choice="pause", days="30")
+    choose(client, preferences_path, choice="frequency", frequency="weekly")
+    choose(client, preferences_path, choice="language", language="en")
     with db.reading() as session:
         entries = [one.entry for one in consent.history(session, reader.id)]
         texts = {row.id: row.text for row in session.query(Wording)}
@@ -147,7 +151,7 @@ def test_each_choice_keeps_the_words_that_were_shown(
     assert {one.delivery_id for one in entries} == {reader.delivery_id}
     assert {one.purpose for one in entries} == {*Purpose}
     assert None not in {one.wording for one in entries}
-    assert len(texts) == 3
+    assert len(texts) == 6
     for text in texts.values():
         assert text in page
 

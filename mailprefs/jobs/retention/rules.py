@@ -11,7 +11,7 @@ from mailprefs.jobs.retention import evidence, people, proof, sent
 from mailprefs.jobs.retention.stepping import Way, rows_of
 from mailprefs.policy import MessageClass
 from mailprefs.schema.alarms import Alarm
-from mailprefs.schema.choices import SuppressionLift
+from mailprefs.schema.choices import ReasonGiven, SuppressionLift
 from mailprefs.schema.deliveries import LastPromotion
 from mailprefs.schema.events import MalformedEvent, Reconciliation, SoftBounce, VendorEventRow
 from mailprefs.schema.inbound import InboundRow
@@ -145,6 +145,14 @@ RULES: Final = (
         rows_of(LastPromotion, LastPromotion.at, LastPromotion.recipient_id),
     ),
     _rule(
+        "reasons_given",
+        "reasons_given",
+        "that somebody has said why they left, and not what",
+        "deleted",
+        "they are asked only while their leaving can be undone",
+        rows_of(ReasonGiven, ReasonGiven.left_at, ReasonGiven.recipient_id),
+    ),
+    _rule(
         "apple",
         "recipients",
         "the day on which Apple's privacy proxy last loaded a person's mail",
@@ -260,6 +268,7 @@ STAYS: Final = {
     "loads": "sums that name nobody",
     "measured_totals": "sums that name nobody",
     "mailbox_totals": "sums that name nobody",
+    "leaving_reasons": "sums that name nobody, under the rule of small numbers",
     "releases": "sums that name nobody, under the rule of small numbers",
     "open_retention": "how far the evidence of a campaign is reduced",
     "imports": "where people of the ledger agreed: proof, with counts and without their data",

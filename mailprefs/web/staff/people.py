@@ -13,14 +13,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from mailprefs import audience, recipients, subscriptions, suppressions
+from mailprefs import audience, preferences, recipients, subscriptions, suppressions
 from mailprefs.audience import Audience
 from mailprefs.consent.ledger import Recorded, history
 from mailprefs.db.database import Gate
 from mailprefs.errors import BadAddress, BadInput, NotFound
 from mailprefs.jobs.in_flight import wait_for_requests
-from mailprefs.policy import Role, Skip, Source, SuppressionReason
-from mailprefs.preferences import leaving
+from mailprefs.policy import Frequency, Role, Skip, Source, SuppressionReason
+from mailprefs.preferences import Wish, leaving
 from mailprefs.preferences.choosing import Door
 from mailprefs.schema.choices import Suppression, SuppressionLift
 from mailprefs.schema.people import Recipient, Subscription, Topic
@@ -35,6 +35,11 @@ WAYS: Final = {
     "asked_in_person": "in person",
 }
 """How somebody asked us to stop: the ledger keeps it as proof."""
+LESS: Final = {
+    **{str(days): f"Pause it for {days} days" for days in preferences.PAUSES},
+    Frequency.WEEKLY.value: "At most one message a week",
+}
+"""What somebody can ask us for, short of none at all."""
 HELD_BACK: Final = {
     reason: words[0].upper() + words[1:] for reason, words in suppressions.WORDS.items()
 }
@@ -71,6 +76,7 @@ class Page(NamedTuple):
     suppressions: list[Suppression]
     lifts: list[SuppressionLift]
     history: list[Recorded]
+    wishes: tuple[Wish, ...] = ()
 
     @property
     def gets_promotional(self) -> bool:
@@ -120,6 +126,7 @@ def show(recipient_id: int) -> str | tuple[str, int]:
         "staff/person.html",
         page=page,
         ways=WAYS,
+        less=LESS,
         topic_names={line.topic.id: line.topic.name for line in page.lines},
         may_see_proof=auth.member().holds(Role.PRIVACY),
         held_back=HELD_BACK,
@@ -146,6 +153,36 @@ def unsubscribe(recipient_id: int) -> Response | tuple[str, int]:
         raise NotFound(_GONE.format(recipient_id))
     wait_for_requests(parts.db, recipient_id)
     flash("Done: no promotional mail reaches this person any more, from running campaigns either.")
+    return redirect(url_for("staff.people.show", recipient_id=recipient_id), code=303)
+
+
+@routes.post("/<int:recipient_id>/less")
+@auth.only(*LOOKING_UP)
+def less(recipient_id: int) -> Response | tuple[str, int]:
+    """Pause promotional mail, or send less of it, for somebody who asked for that.
+
+    :raises BadInput: for a way of asking, or a wish, that isn't offered.
+    :raises Conflict: where it would make a pause shorter.
+    :raises NotFound: for somebody who is erased since.
+    """
+    parts, asked = here(), request.form.get("asked", "")
+    if not looking.is_at(looking.PERSON, recipient_id, parts.clock()):
+        return _ask_first()
+    what = request.form.get("what", "")
+    if asked not in WAYS or what not in LESS:
+        raise BadInput("Say what the person asked for and how: choose from what is offered.")
+    door, now = Door(source=Source.STAFF, method=asked, actor=auth.actor()), parts.clock()
+    with parts.db.transaction(Gate.TAKING) as session:
+        if what == Frequency.WEEKLY:
+            applied = preferences.set_frequency(
+                session, recipient_id, Frequency.WEEKLY, door, now=now
+            )
+        else:
+            applied = preferences.set_pause(session, recipient_id, int(what), door, now=now)
+    if not applied.is_known:
+        raise NotFound(_GONE.format(recipient_id))
+    wait_for_requests(parts.db, recipient_id)
+    flash("Done: it holds from now on, for running campaigns too. Only the person can end it.")
     return redirect(url_for("staff.people.show", recipient_id=recipient_id), code=303)
 
 
@@ -210,6 +247,7 @@ def _page(session: Session, recipient_id: int, now: datetime) -> Page:
         suppressions=against,
         lifts=suppressions.lifts(session, address_hash=person.address_hash),
         history=history(session, recipient_id),
+        wishes=preferences.wished(session, recipient_id, now=now),
     )
 
 

@@ -7,8 +7,9 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from mailprefs.opens import RECORDED_FOR
-from mailprefs.policy import Role
-from mailprefs.reports import catalogue, cells, releases, statistic
+from mailprefs.policy import LeavingReason, Role
+from mailprefs.preferences import reasons
+from mailprefs.reports import catalogue, cells, leaving, releases, statistic
 from mailprefs.reports.breakdowns import MEANING
 from mailprefs.reports.campaigns import DEFINITIONS, Report, find, report
 from mailprefs.reports.cells import Rule
@@ -18,6 +19,13 @@ from mailprefs.web.api import asking
 from mailprefs.web.api.reports import READING_REPORTS, rounded
 from mailprefs.web.current import here
 
+WHY: Final = {
+    LeavingReason.TOO_MANY: "Too many mails",
+    LeavingReason.NOT_RELEVANT: "Not relevant",
+    LeavingReason.NEVER_SIGNED_UP: "Never signed up",
+    LeavingReason.OTHER: "Something else",
+}
+"""Why people left, for the head of a table."""
 RELEASING: Final = (Role.DRAFT, Role.SEND, Role.APPROVE, Role.ADMIN)
 """Who may ask for a campaign's first numbers before they come by themselves."""
 EXAMPLE: Final = Seen(delivered=1_000, apple=500, others_opened=150, apple_opened=10, loaded=640)
@@ -103,9 +111,20 @@ def release(campaign_id: int) -> Response:
 @auth.only(*READING_REPORTS)
 def topics() -> str:
     """Show every topic's months."""
-    with here().db.reading() as session:
+    parts = here()
+    rule = Rule(people=parts.settings.least_people)
+    before = reasons.month(parts.clock(), parts.settings.time_zone)
+    with parts.db.reading() as session:
         months = catalogue.months(session, rounded=rounded())
-    return render_template("staff/report_topics.html", topics=_by_topic(months))
+        left, untold = leaving.months(session, before=before, rounded=rounded(), rule=rule)
+    return render_template(
+        "staff/report_topics.html",
+        topics=_by_topic(months),
+        left=left,
+        untold=untold,
+        people=rule.people,
+        why=WHY,
+    )
 
 
 @routes.get("/compare")

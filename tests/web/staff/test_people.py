@@ -152,7 +152,8 @@ def test_staff_pages_offer_no_way_to_a_yes(browser: Browser, house: House) -> No
     for who, number in enumerate(house.readers):
         page = browser.get(look(browser, house, who)).text
         actions = [part.partition('"')[0] for part in page.split('action="')[1:]]
-        assert set(actions) <= {"/staff/sign-out", f"/staff/people/{number}/unsubscribe"}
+        taking = {f"/staff/people/{number}/{what}" for what in ("unsubscribe", "less")}
+        assert set(actions) <= {"/staff/sign-out", *taking}
 
 
 def test_the_ledger_is_for_the_privacy_role(browser: Browser, house: House) -> None:
@@ -251,3 +252,33 @@ def test_only_who_found_somebody_may_lift(browser: Browser, house: House, parts:
     assert browser.post(f"{path}/lift", **form).status_code == 404
     with parts.db.reading() as session:
         assert len(suppressions.listed(session)) == 1
+
+
+def test_staff_send_less_to_who_asked_for_it_and_the_page_says_so(
+    browser: Browser, house: House, parts: Parts
+) -> None:
+    path = look(browser, house, 0)
+    assert browser.post(f"{path}/less", what="90", asked="asked_by_phone").status_code == 303
+    assert browser.post(f"{path}/less", what="weekly", asked="asked_by_email").status_code == 303
+    page = browser.get(path).text
+    assert "No promotional mail until" in page
+    assert "At most one promotional message a week" in page
+    assert "told by staff" in page
+    assert "Paused all promotional mail for a while" in page
+    with parts.db.reading() as session:
+        entries = consent.history(session, house.readers[0])
+        noted = [one.action for one in audit.of(session, ("recipient", house.readers[0]))]
+    assert [one.entry.method for one in entries] == ["asked_by_phone", "asked_by_email"]
+    assert noted.count("choice.recorded") == 2
+
+
+def test_staff_make_no_pause_shorter_and_end_none(browser: Browser, house: House) -> None:
+    path = look(browser, house, 0)
+    browser.post(f"{path}/less", what="90", asked="asked_by_phone")
+    for what, status in (("30", 409), ("0", 400), ("any", 400), ("", 400)):
+        assert browser.post(f"{path}/less", what=what, asked="asked_by_phone").status_code == status
+
+
+def test_who_was_not_found_gets_no_pause_either(browser: Browser, house: House) -> None:
+    path = f"/staff/people/{house.readers[1]}/less"
+    assert browser.post(path, what="30", asked="asked_by_phone").status_code == 404
