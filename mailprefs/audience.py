@@ -58,8 +58,13 @@ CONFIRMATIONS: Final = frozenset({"confirmation"})
 """Single messages that ask a person to confirm an address: all that an unconfirmed one gets."""
 _TO_UNCONFIRMED: Final = CONFIRMATIONS | {"alarm", "inbound_mail"}
 """Besides, what is for the operator, at an address that they set: alarms, and mail to us."""
-WEEK: Final = timedelta(days=7)
-"""How long after one campaign another reaches somebody who wants at most one message a week."""
+WEEK: Final = timedelta(days=6, hours=12)
+"""How long after one campaign another reaches somebody who wants at most one message a week.
+
+Half a day less than seven, or who wants a weekly newsletter weekly would miss every second issue:
+an issue is frozen some minutes before the hour at which last week's went to them, and where summer
+time begins an hour before it.
+"""
 _AT: Final = bindparam("asked_at", type_=UtcDateTime)
 _WEEK_BEFORE: Final = bindparam("asked_week_before", type_=UtcDateTime)
 _BY: Final = bindparam("asked_by", type_=Integer)

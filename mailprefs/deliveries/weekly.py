@@ -58,6 +58,8 @@ def begin(session: Session, recipient_id: int, *, now: datetime) -> None:
         .join(Campaign, Campaign.id == Delivery.campaign_id)
         .where(
             Delivery.recipient_id == recipient_id,
+            # Or the index that finds a person in a campaign couldn't be used.
+            Delivery.idempotency_key.is_(None),
             Delivery.id.between(Batch.first_id, Batch.last_id),
             Delivery.own_state.is_(None),
             Campaign.message_class == MessageClass.PROMOTIONAL,

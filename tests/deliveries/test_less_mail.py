@@ -2,15 +2,17 @@
 
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.event import listen
 
 from mailprefs import preferences
 from mailprefs.audience import WEEK
 from mailprefs.audit import Actor
 from mailprefs.db.database import Database, Gate
-from mailprefs.deliveries import outcome, pace, unknown
+from mailprefs.deliveries import outcome, pace, unknown, weekly
 from mailprefs.deliveries.claim import Claim, claim
 from mailprefs.deliveries.contents import Contents
 from mailprefs.deliveries.pace import Wait
@@ -105,6 +107,21 @@ def test_after_a_week_another_campaign_reaches_them(db: Database) -> None:
     second = world.second()
     with db.transaction() as session:
         session.execute(update(LastPromotion).values(at=NOW - WEEK))
+    freeze_all(db)
+    assert world.send() == [second]
+
+
+def test_next_weeks_issue_reaches_them_though_its_hour_comes_a_little_earlier(
+    db: Database,
+) -> None:
+    """Last week's batch went some time after its issue was due, and the clocks changed since."""
+    world = World(db)
+    freeze_all(db)
+    world.send()
+    second = world.second()
+    with db.transaction() as session:
+        last = NOW - timedelta(days=7) + timedelta(hours=3)
+        session.execute(update(LastPromotion).values(at=last))
     freeze_all(db)
     assert world.send() == [second]
 
@@ -206,6 +223,21 @@ def test_who_chooses_one_a_week_has_had_this_weeks(db: Database) -> None:
     with db.transaction(Gate.TAKING) as session:
         preferences.set_frequency(session, world.ann, Frequency.ANY, PAGE, now=NOW)
         assert session.query(LastPromotion).count() == 0
+
+
+def test_who_reached_them_last_is_looked_up_by_an_index_of_people(sqlite_url: str) -> None:
+    """Opt-outs and claims wait meanwhile, and a week may have millions of deliveries."""
+    db = Database(sqlite_url)
+    asked: list[tuple[str, Any]] = []
+    listen(db.engine, "before_cursor_execute", lambda *said: asked.append((said[2], said[3])))
+    with db.transaction(Gate.TAKING) as session:
+        weekly.begin(session, 7, now=NOW)
+        query, values = asked[-1]
+        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values).all()
+    db.close()
+    looked = [row[-1] for row in plan if "deliveries" in row[-1]]
+    assert len(looked) == 1
+    assert "uq_deliveries_campaign_id_recipient_id" in looked[0]
 
 
 def test_nothing_is_remembered_of_people_who_chose_nothing(db: Database) -> None:
