@@ -34,7 +34,7 @@ def run(*, dry_run: bool, as_json: bool) -> None:
 @retention_group.command("show")
 @console.type_json
 def show_rules(*, as_json: bool) -> None:
-    """List what is kept for how long, and why; with the reason of each longer period."""
+    """List what is kept for how long, and why."""
     job = retention(console.opened())
     document = [
         {

@@ -21,6 +21,8 @@ from mailprefs.jobs.retention import Retention, people, stepping
 from mailprefs.opens import Fetch, ageing
 from mailprefs.policy import (
     AddressOrigin,
+    Choice,
+    Frequency,
     LegalPurpose,
     MessageClass,
     Source,
@@ -254,6 +256,16 @@ def test_how_mail_is_loaded_is_remembered_for_sixty_days(
         assert {one.apple_seen_on for one in session.query(Recipient)} == {None}
 
 
+def test_however_many_are_found_only_so_many_are_changed_at_once(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with db.transaction() as session:
+        for _ in range(5):
+            make_recipient(session, apple_seen_on=SENT.date())
+    monkeypatch.setattr(stepping, "AT_ONCE", 2)
+    assert list(stepping.take(db, people.apple(), SENT + YEAR)) == [2, 2, 1]
+
+
 def test_positions_of_files_that_are_gone_go(db: Database) -> None:
     with db.transaction() as session:
         for number, days in enumerate((99, 101)):
@@ -406,6 +418,9 @@ def a_person(db: Database, **columns: Any) -> int:  # noqa: ANN401 - any column
         {"state": SubscriptionState.SUBSCRIBED},
         {"since": SENT + timedelta(days=20)},
         {"created_at": SENT + timedelta(days=20)},
+        {"open_tracking": Choice.REFUSED},
+        {"paused_until": SENT + timedelta(days=1)},
+        {"frequency": Frequency.WEEKLY},
     ],
     ids=str,
 )

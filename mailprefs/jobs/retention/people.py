@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from mailprefs import consent
 from mailprefs.db import dialects
 from mailprefs.jobs.retention.stepping import NOTHING, Found, Way
-from mailprefs.policy import AddressOrigin, SubscriptionState
+from mailprefs.policy import AddressOrigin, Choice, SubscriptionState
 from mailprefs.schema.base import Base, Erasure
 from mailprefs.schema.choices import ConsentEntry
 from mailprefs.schema.deliveries import Delivery
@@ -44,7 +44,8 @@ def apple() -> Way:
 def unconfirmed() -> Way:
     """Delete people who never confirmed their address, with all that hangs on them.
 
-    Nobody who ever said anything else than that they want a topic: a no outlives the waiting.
+    Nobody who said no to a topic or to being measured, or asked for less mail: that outlives the
+    waiting. A no to all promotional mail stays by itself, as a suppression.
     """
 
     def find(session: Session, before: datetime, last: Any) -> Found:  # noqa: ANN401 - a recipient
@@ -128,6 +129,9 @@ def _is_unconfirmed(before: datetime) -> ColumnElement[bool]:
     return and_(
         Recipient.address_origin == AddressOrigin.UNCONFIRMED,
         Recipient.created_at < before,
+        Recipient.open_tracking.not_in([one for one in Choice if one.is_no]),
+        Recipient.paused_until.is_(None),
+        Recipient.frequency.is_(None),
         ~said_more.exists(),
     )
 

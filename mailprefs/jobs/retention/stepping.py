@@ -20,7 +20,7 @@ from mailprefs.db.database import Database
 from mailprefs.schema.base import Base
 
 AT_ONCE: Final = 200
-"""Rows changed in one transaction: on SQLite everybody who writes waits for it."""
+"""Keys changed in one transaction, however many were found: on SQLite all writers wait for it."""
 
 
 class Found(NamedTuple):
@@ -68,14 +68,16 @@ def take(
     while True:
         with db.reading() as session:
             keys, last = way.find(session, before, last)
-        if keys:
+        for first in range(0, len(keys), AT_ONCE):
             rows = 0
             # What a power cut takes back is found again; waiting for the disk would hold others up.
             with suppress(_OnlyLooking), db.transaction(durable=False) as session:
-                rows = way.change(session, before, keys)
+                rows = way.change(session, before, keys[first : first + AT_ONCE])
                 if dry_run:
                     raise _OnlyLooking
             yield rows
+            if stop is not None and stop.is_set():
+                return
         if stop is not None and stop.is_set():
             return
         if last is None:
