@@ -8,6 +8,7 @@ import click
 
 from mailprefs import audit, consent
 from mailprefs.app import Parts
+from mailprefs.audit import Actor
 from mailprefs.cli import console
 from mailprefs.consent.heads import Seal
 from mailprefs.db.database import Gate
@@ -94,12 +95,7 @@ def rebuild(acting_as: str | None, *, dry_run: bool, as_json: bool) -> None:
         consent.verify(session)
         found = list(rebuilding.differences(session))
     if found and not dry_run:
-        _set_right(parts, found)
-        with parts.db.transaction() as session:
-            details = {"differences": len(found)}
-            audit.record(
-                session, who, "ledger.rebuilt", ("ledger", 1), now=console.now(), details=details
-            )
+        _set_right(parts, found, who)
         console.look_again(parts)
     listed = [
         {"recipient": one.recipient_id, "purpose": one.purpose.value, "topic": one.topic_id}
@@ -114,11 +110,14 @@ def rebuild(acting_as: str | None, *, dry_run: bool, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _set_right(parts: Parts, found: Sequence[Difference]) -> None:
+def _set_right(parts: Parts, found: Sequence[Difference], who: Actor) -> None:
+    """Set people right, a few at a time, each time with its note in the audit."""
     people = sorted({one.recipient_id for one in found})
     for first in range(0, len(people), _PEOPLE_AT_ONCE):
         with parts.db.transaction(Gate.TAKING) as session:
-            rebuilding.rebuild(session, people[first : first + _PEOPLE_AT_ONCE])
+            n = rebuilding.rebuild(session, people[first : first + _PEOPLE_AT_ONCE])
+            about, details = ("ledger", 1), {"differences": n}
+            audit.record(session, who, "ledger.rebuilt", about, now=console.now(), details=details)
 
 
 def _show(found: Sequence[Difference], *, dry_run: bool) -> None:

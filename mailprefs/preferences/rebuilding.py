@@ -2,8 +2,8 @@
 
 Subscriptions, the suppression "unsubscribed", the answer to being measured, pause, frequency and a
 chosen language are a projection of the ledger: what its last entry about each thing says. One
-exception: an import's no to all promotions names an address, which may be nobody's yet; it stands
-in ``suppressions`` alone.
+exception: a no to all promotions that an import, the vendor's list or another program brought names
+an address, which may be nobody's yet; it stands in ``suppressions`` alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ from mailprefs.schema.people import Recipient, Subscription
 from mailprefs.subscriptions import Standing
 
 # Noes that name an address, which may have been nobody's when they came.
-_OF_ADDRESSES: Final = frozenset({Source.IMPORT, Source.API})
+_OF_ADDRESSES: Final = frozenset({Source.IMPORT, Source.API, Source.VENDOR})
 _SLICE: Final = 500
 _ALL_PROMOTIONS: Final = (Purpose.PROMOTIONAL_EMAIL.value, None)
 _TRACKING: Final = (Purpose.OPEN_TRACKING.value, None)

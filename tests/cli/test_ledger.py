@@ -3,8 +3,10 @@
 import json
 from contextlib import closing
 
+import pytest
 from sqlalchemy import text
 
+from mailprefs.cli import ledger
 from mailprefs.schema.staff import AuditEntry
 from tests.cli.conftest import Shell
 
@@ -62,3 +64,16 @@ def test_rows_that_differ_are_told_and_set_right_and_that_is_noted(people: Shell
     with closing(people.db) as db, db.reading() as session:
         noted = session.query(AuditEntry).where(AuditEntry.action == "ledger.rebuilt").one()
         assert noted.details == {"differences": 2}
+
+
+def test_each_few_people_are_set_right_together_with_their_note(
+    people: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is stopped half way has noted what was done by then."""
+    monkeypatch.setattr(ledger, "_PEOPLE_AT_ONCE", 1)
+    with closing(people.db) as db, db.transaction() as session:
+        session.execute(text("UPDATE recipients SET open_tracking = 'granted' WHERE id < 3"))
+    people.ask("ledger", "rebuild")
+    with closing(people.db) as db, db.reading() as session:
+        noted = session.query(AuditEntry).where(AuditEntry.action == "ledger.rebuilt").all()
+        assert [one.details for one in noted] == [{"differences": 1}, {"differences": 1}]

@@ -181,12 +181,14 @@ def test_a_yes_without_an_entry_is_told_and_taken_away(db: Database) -> None:
     assert rows(db)[0] == []
 
 
-def test_a_no_that_an_import_brought_stays(db: Database) -> None:
+@pytest.mark.parametrize("source", [Source.IMPORT, Source.API, Source.VENDOR])
+def test_a_no_that_came_for_an_address_stays(db: Database, source: Source) -> None:
+    """A file, another program or the vendor's list named it, maybe before it was anybody's."""
     with db.transaction() as session:
         make_policy(session)
         ann = session.get_one(Recipient, make_recipient(session).id)
         reason = SuppressionReason.UNSUBSCRIBED
-        suppressions.add(session, ann.address_hash, 1, reason, Source.IMPORT, now=NOW)
+        suppressions.add(session, ann.address_hash, 1, reason, source, now=NOW)
     assert found(db) == []
     with db.transaction(Gate.TAKING) as session:
         assert rebuild(session) == 0
