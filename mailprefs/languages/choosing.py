@@ -33,16 +33,13 @@ def best(own: str | None, asked: Iterable[tuple[str, float]] = ()) -> Language:
     if mine is not None:
         return mine
     weights = dict(asked)
+    # English first: it is what "*" means, if it may be.
+    allowed = [one for one in (ENGLISH, *every()) if not _is_refused(one, weights)]
     for tag in sorted(weights, key=lambda tag: -weights[tag]):
-        found = _anything(weights) if tag == "*" else find(tag)
-        if found is not None and weights[tag] > 0 and not _is_refused(found, weights):
+        found = next(iter(allowed), None) if tag == "*" else find(tag)
+        if found in allowed and weights[tag] > 0:
             return found
     return ENGLISH
-
-
-def _anything(weights: Mapping[str, float]) -> Language | None:
-    """Give what ``*`` means: any language, English if it may be."""
-    return next((one for one in (ENGLISH, *every()) if not _is_refused(one, weights)), None)
 
 
 def _is_refused(language: Language, weights: Mapping[str, float]) -> bool:
