@@ -86,6 +86,8 @@ def leave(token: str) -> Response:
     def opt_out(session: Session, link: UnsubscribeLink, now: datetime) -> Applied:
         scope = here().settings.one_click_scope
         door = _door(link, source, method)
+        if not is_page:
+            door = door._replace(language=None)  # No page was shown.
         return preferences.opt_out(
             session, link.recipient_id, link.topic_id, door, scope=scope, now=now
         )

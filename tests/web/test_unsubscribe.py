@@ -128,6 +128,7 @@ def test_it_is_tied_to_the_message_and_kept_as_proof(
     assert {one.source for one in entries} == {Source.ONE_CLICK}
     assert {one.delivery_id for one in entries} == {reader.delivery_id}
     assert {one.method for one in entries} == {"post_one_click"}
+    assert {one.language for one in entries} == {None}  # nobody was shown anything
     assert left.n == 1
 
 
