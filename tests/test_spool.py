@@ -431,6 +431,38 @@ def test_a_damaged_window_is_the_same_when_it_is_read_again_with_more_behind_it(
     assert window(only_segment(directory).path, 0)[0][: len(found)] == found
 
 
+def append_ending_blank(spool: Spool, path: Path, after: int) -> None:
+    """Append a hit whose record ends in a zero, as one of 256 does."""
+    seed = crc32(bytes.fromhex(path.stem))
+    body = next(
+        body
+        for number in range(10_000)
+        if not crc32(body := pack(">QQ", 41 << 32 | number, NOON) + hit(0).rest, seed) & 255
+    )
+    assert spool.append_hit(int.from_bytes(body[:8]), NOON, hit(0).rest)
+    assert path.read_bytes()[after + RECORD - 1] == 0
+
+
+@pytest.mark.parametrize("behind", [0, 1])
+def test_a_record_that_ends_in_zeros_is_found_behind_a_damaged_one(
+    spool: Spool, tmp_path: Path, behind: int
+) -> None:
+    """Also when a window ends with it that had more behind it at first."""
+    spool.append(hit(1))
+    spool.append(hit(2))
+    segment = only_segment(tmp_path)
+    append_ending_blank(spool, segment.path, end := HEADER + 2 * RECORD)
+    for number in range(behind):
+        spool.append(hit(3 + number))
+    with segment.path.open("r+b") as file:
+        file.seek(HEADER + RECORD)
+        file.write(b"\7" * RECORD)
+    raw = segment.path.read_bytes()
+    assert bodies(tmp_path, end + RECORD)[0] == [raw[HEADER:][:28], raw[end:][:28]]
+    spool.close()
+    assert remove(segment, HEADER + RECORD) is False
+
+
 def test_the_keys_of_records_stand_in_the_order_of_delivery_and_time(
     spool: Spool, tmp_path: Path
 ) -> None:
@@ -660,6 +692,25 @@ def test_a_segment_is_removed_only_when_read_to_its_end_and_its_writer_is_gone(
     assert remove(segment, end) is True
     assert not segment.path.exists()
     assert remove(segment, end) is True
+
+
+def test_the_disk_keeps_that_a_segment_is_gone_before_its_position_may_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut could bring it back, to be counted once more from its beginning."""
+    spool = Spool(tmp_path, sync_seconds=None)
+    spool.append(hit(1))
+    spool.close()
+    segment = only_segment(tmp_path)
+    kept: list[bool] = []
+
+    def sync(descriptor: int) -> None:
+        assert os.path.samestat(os.fstat(descriptor), tmp_path.stat())
+        kept.append(segment.path.exists())
+
+    monkeypatch.setattr(os, "fsync", sync)
+    assert remove(segment, segment.size) is True
+    assert kept == [False]
 
 
 def test_hits_that_came_after_the_listing_keep_their_segment(tmp_path: Path) -> None:

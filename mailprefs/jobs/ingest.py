@@ -133,7 +133,7 @@ class Ingest:
     def _count(self, segment: Segment, progress: _Progress, stop: threading.Event | None) -> int:
         """Count one segment from there to its end, and remove it if its writer is gone."""
         total = 0
-        while segment.has_more(progress.position) and not (stop and stop.is_set()):
+        while _goes_on(segment, progress) and not (stop and stop.is_set()):
             hits, end = spool.window(segment.path, progress.position, progress.window_end)
             if end == progress.position:
                 break
@@ -219,6 +219,11 @@ def next_size(size: int, held: float, most: int = BATCH) -> int:
     """Give how many hits to count next, after *size* of them kept the gate for *held* seconds."""
     fitting = int(size * HELD_SECONDS / held) if held else most
     return max(min(fitting, size * 2, most), min(_SMALLEST_BATCH, most))
+
+
+def _goes_on(segment: Segment, progress: _Progress) -> bool:
+    """Tell whether there may be more to count; a window is ended though its hits were lost."""
+    return progress.window_end is not None or segment.has_more(progress.position)
 
 
 def _behind(hits: Sequence[bytes], through: bytes) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from mailprefs.errors import BadFile
+from mailprefs.spool.disk import sync_directory
 from mailprefs.spool.records import (
     HEADER_BYTES,
     RECORD_BYTES,
@@ -120,6 +121,8 @@ def remove(segment: Segment, position: int) -> bool:
         if _holds_more(segment, position):
             return False
         segment.path.unlink(missing_ok=True)
+        # Before the position may go: a power cut that brings the file back must find it.
+        sync_directory(segment.path.parent)
         return True
     except BlockingIOError:
         return False
@@ -191,7 +194,7 @@ class _Stretch:
             offset += len(whole) * RECORD_BYTES
             if offset > last:
                 break
-            if used <= offset + RECORD_BYTES:
+            if used <= offset + RECORD_BYTES and not self._is_near(offset, used):
                 return bodies, self._start + self._passed(offset, len(data))
             again = self._again(offset)
             bodies += again
@@ -202,6 +205,16 @@ class _Stretch:
         """Read one record anew; none if it still can't be read."""
         data = os.pread(self._descriptor, RECORD_BYTES, self._start + offset)
         return checked(memoryview(data), self._seed)
+
+    def _is_near(self, offset: int, used: int) -> bool:
+        """Tell whether a whole record begins before *used* in what can't be read at *offset*.
+
+        The end of a record's checksum may be zeros, which look like room behind it.
+        """
+        data = memoryview(os.pread(self._descriptor, 2 * RECORD_BYTES - 1, self._start + offset))
+        return any(
+            checked(data[at : at + RECORD_BYTES], self._seed) for at in range(1, used - offset)
+        )
 
     def _passed(self, offset: int, size: int) -> int:
         """Give how far may be passed over, from *offset* on, behind which a bite is blank.

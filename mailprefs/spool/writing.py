@@ -14,6 +14,7 @@ from typing import Final
 from zlib import crc32
 
 from mailprefs.errors import BadSetting
+from mailprefs.spool.disk import sync_directory
 from mailprefs.spool.records import (
     HEADER_BYTES,
     ID_BYTES,
@@ -271,11 +272,7 @@ class _OpenSegment:
             return
         os.fdatasync(self._descriptor)
         if not self._kept:
-            descriptor = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_directory(self._directory)
         self._kept = size
 
 
