@@ -9,7 +9,7 @@ from mailprefs.policy import Skip
 from mailprefs.sandbox.moods import Kind, Mood
 from mailprefs.schema.deliveries import Batch, BatchState, Delivery
 from tests.faults.conftest import Furnish
-from tests.faults.house import House
+from tests.faults.house import PATIENT, House
 from tests.faults.processes import until
 from tests.faults.verdicts import judge, require
 
@@ -53,7 +53,7 @@ def test_who_leaves_while_a_campaign_runs_is_in_no_request_that_begins_after_the
     furnish: Furnish, draw: random.Random
 ) -> None:
     # Large ones, because after a 429 calls are made at a slow pace.
-    with furnish(people=PEOPLE, batch_size=1_000) as house:
+    with furnish(people=PEOPLE, batch_size=1_000, **PATIENT) as house:
         house.start_web()
         # Events of 20,000 people are another test's.
         house.vendor.events(paused=True)
