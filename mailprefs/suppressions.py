@@ -14,11 +14,12 @@ from typing import Final, NamedTuple
 from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from mailprefs import audit
+from mailprefs import audit, journal
 from mailprefs.audit import Actor
 from mailprefs.db import dialects
-from mailprefs.db.database import require_taking
+from mailprefs.db.database import refused, require_taking
 from mailprefs.errors import BadInput, Conflict, NotFound
+from mailprefs.journal import Refusal
 from mailprefs.policy import Scope, Source, SuppressionReason
 from mailprefs.schema.choices import Suppression, SuppressionLift
 
@@ -35,6 +36,12 @@ WORDS: Final[Mapping[SuppressionReason, str]] = MappingProxyType(
     }
 )
 """Why mail to an address is held back, as staff are told."""
+
+
+_JOURNALLED: Final = {
+    SuppressionReason.COMPLAINED: journal.COMPLAINED,
+    SuppressionReason.ERASED: journal.ERASED,
+}
 
 
 class Evidence(NamedTuple):
@@ -66,6 +73,8 @@ def add(  # noqa: PLR0913 - the columns of one row
 
     The first cause stays: what comes later for the same reason changes nothing.
     """
+    if reason in _JOURNALLED:
+        refused(session, Refusal(address_hash, _JOURNALLED[reason], now))
     added = session.execute(
         dialects.insert(session, Suppression)
         .values(

@@ -44,6 +44,8 @@ def of_sending(facts: Facts) -> list[Condition]:
         found.append(
             Condition(AlarmKind.LEDGER_BROKEN, "", facts.broken.sentence, facts.broken.since)
         )
+    if facts.copied:
+        found.insert(0, Condition(AlarmKind.IS_A_COPY, "", facts.copied, facts.now))
     if facts.erasures:
         found.append(_of_erasures(facts.erasures))
     found += _of_inbound(facts)

@@ -7,11 +7,12 @@ from typing import Final, NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from mailprefs import events, inbound, privacy
+from mailprefs import events, inbound, instance, privacy
 from mailprefs.campaigns import progress
 from mailprefs.campaigns.progress import MOVING, Missed, Stalled
 from mailprefs.deliveries import breaker, limits, pace, unknown
 from mailprefs.deliveries.unknown import Waiting
+from mailprefs.errors import BadFile
 from mailprefs.inbound import Unforwarded
 from mailprefs.policy import MessageClass
 from mailprefs.rates import Limits
@@ -89,6 +90,7 @@ class Facts(NamedTuple):
     broken: Broken | None = None
     erasures: ErasureWaits | None = None
     unforwarded: Unforwarded | None = None
+    copied: str | None = None
 
 
 def gather(session: Session, settings: Settings, *, now: datetime) -> Facts:
@@ -109,6 +111,7 @@ def gather(session: Session, settings: Settings, *, now: datetime) -> Facts:
         broken=_broken(session),
         erasures=_erasures(session, now),
         unforwarded=inbound.unforwarded(session),
+        copied=_copied(session, settings),
     )
 
 
@@ -215,3 +218,11 @@ def _erasures(session: Session, now: datetime) -> ErasureWaits | None:
     first = late[0]
     why = first.failure or "The deleted rows couldn't be cleaned out of the database's files."
     return ErasureWaits(len(late), first.erased_at, why)
+
+
+def _copied(session: Session, settings: Settings) -> str | None:
+    """Give why nothing may be sent from this machine; None if this is the live installation."""
+    try:
+        return instance.examine(session, instance.place(settings))
+    except BadFile as error:
+        return str(error)

@@ -20,6 +20,7 @@ class AlarmKind(StrEnum):
     LEDGER_BROKEN = "ledger_broken"
     ERASURE_WAITS = "erasure_waits"
     INBOUND_NOT_FORWARDED = "inbound_not_forwarded"
+    IS_A_COPY = "is_a_copy"
     SPOOL_FILLING = "spool_filling"
     DISK_FILLING = "disk_filling"
 
@@ -139,6 +140,14 @@ ADVICE: Final = MappingProxyType(
             "left by mail has left.",
             "Read them there (role privacy), and mend what kept them from the contact's address.",
             "mailprefs doctor",
+        ),
+        AlarmKind.IS_A_COPY: Advice(
+            "This is a copy",
+            "Nothing is sent from here, so nobody gets anything twice and nobody who left gets "
+            "anything. Links, pages and unsubscribing work.",
+            "If this is to be the live installation, adopt it: refusals since the backup are "
+            "applied, and what may have been sent becomes unknown. Else switch it off.",
+            "mailprefs instance show",
         ),
         AlarmKind.SPOOL_FILLING: Advice(
             "The spool fills",

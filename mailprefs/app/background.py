@@ -4,7 +4,15 @@ import logging
 import threading
 from typing import Final
 
-from mailprefs.app.joining import comparison, erasures, ledger_check, numbers, policies, retention
+from mailprefs.app.joining import (
+    comparison,
+    erasures,
+    guard,
+    ledger_check,
+    numbers,
+    policies,
+    retention,
+)
 from mailprefs.errors import StoreUnavailable
 from mailprefs.jobs.alarms import Watch
 from mailprefs.jobs.dispatch import Office, Workers
@@ -62,6 +70,7 @@ class Background:
                 links=parts.links,
                 settings=parts.settings,
                 clock=parts.clock,
+                guard=guard(parts),
             )
             self._workers = Workers(office)
             self._workers.start()

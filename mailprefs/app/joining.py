@@ -1,10 +1,12 @@
 """Settings become parts, and parts become a web application: the only place that joins them."""
 
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from mailprefs import addresses, links, periods
 from mailprefs.db.database import Database
+from mailprefs.journal import Journal
 from mailprefs.settings import Settings, templates_dir
 from mailprefs.spool import Spool
 from mailprefs.vendor.message import Mailing, Outcome, Vendor, Verdict
@@ -13,6 +15,9 @@ from mailprefs.web.parts import Parts
 if TYPE_CHECKING:
     from flask import Flask
 
+    from mailprefs.audit import Actor
+    from mailprefs.instance import Guard
+    from mailprefs.jobs.adoption import Adoption
     from mailprefs.jobs.closing import Closing
     from mailprefs.jobs.erasures import Erasures
     from mailprefs.jobs.ledger import Nightly
@@ -36,7 +41,7 @@ def build(settings: Settings, *, vendor: Vendor | None = None) -> Parts:
     address_key = addresses.parse_key(settings.address_key.get_secret_value())
     return Parts(
         settings=settings,
-        db=Database(settings.database),
+        db=Database(settings.database, Journal(settings.journal_file)),
         links=links.Links(token_keys, mailbox=settings.inbound_mailbox),
         hasher=addresses.AddressHasher(address_key, key_id=1),
         vendor=vendor or _vendor(settings),
@@ -123,6 +128,31 @@ def _configuration(parts: Parts) -> dict[str, Any]:
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": is_secure,
     }
+
+
+def guard(parts: Parts) -> "Guard":
+    """Give what tells whether this installation may send, or is a copy that may not."""
+    from mailprefs import instance
+
+    return instance.Guard(parts.db, instance.place(parts.settings), parts.clock)
+
+
+def adoption(parts: Parts, actor: "Actor", *, with_lists: bool) -> "Adoption":
+    """Give what makes a copy the live installation; *with_lists*: the vendor's are pulled, too."""
+    from mailprefs import instance
+    from mailprefs.jobs.adoption import Adoption
+
+    # What it applies stands in the journal already.
+    url = parts.db.engine.url.render_as_string(hide_password=False)
+    quiet = replace(parts, db=Database(url))
+    return Adoption(
+        db=quiet.db,
+        place=instance.place(parts.settings),
+        hasher=parts.hasher,
+        lists=comparison(quiet) if with_lists else None,
+        actor=actor,
+        clock=parts.clock,
+    )
 
 
 def erasures(parts: Parts) -> "Erasures":

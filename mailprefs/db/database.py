@@ -22,8 +22,10 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from mailprefs.db.turnstile import Turnstile
 from mailprefs.errors import BadSetting, StoreUnavailable
+from mailprefs.journal import Journal, Refusal
 
 _GATE_HELD = "mailprefs_gate"
+_REFUSALS = "mailprefs_refusals"
 # Any fixed number of our own: the gate's key among PostgreSQL's advisory locks.
 _GATE = 7_311_826
 _BUSY_SECONDS = 5
@@ -56,13 +58,16 @@ class Gate(Enum):
 class Database:
     """One database, SQLite or PostgreSQL; threads and processes may share it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, journal: Journal | None = None) -> None:
         """Prepare the engine; nothing is connected yet.
+
+        Refusals (``refused``) are also written to *journal*, before anybody is answered.
 
         :raises BadSetting: for a URL that is neither SQLite (a file) nor PostgreSQL.
         """
         self.engine = _engine(url)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self.journal = journal
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._turnstile: Turnstile | None = None
         if self.is_sqlite:
@@ -79,8 +84,11 @@ class Database:
         after it that is durable): for what can be done or found out again, it saves the disk's
         time. A killed process loses nothing either way.
 
-        :raises StoreUnavailable: when the database can't be reached or stays locked.
+        :raises StoreUnavailable: when the database can't be reached or stays locked; and when what
+            was committed can't be written to the journal, so that nobody is told that it holds.
         """
+        refusals: list[Refusal] = []
+        seq = 0
         with self._writing(gate), _told(), self._sessions() as session, session.begin():
             writes = "durable" if durable else "soon"
             session.connection(execution_options={"mailprefs_writes": writes})
@@ -88,7 +96,13 @@ class Database:
             if not durable and not self.is_sqlite:
                 session.execute(text("SET LOCAL synchronous_commit = off"))
             session.info[_GATE_HELD] = gate
+            session.info[_REFUSALS] = refusals
             yield session
+            if refusals and self.journal is not None:
+                seq = _numbered(session, len(refusals))
+        # Behind the gate and the commit: the disk's time is nobody else's.
+        if self.journal is not None and (refusals or gate is Gate.TAKING):
+            self.journal.append(seq, refusals)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -157,6 +171,19 @@ def require_taking(session: Session) -> None:
     if session.info.get(_GATE_HELD) is not Gate.TAKING:
         msg = "This takes a permission away: open its transaction with Gate.TAKING."
         raise RuntimeError(msg)
+
+
+def refused(session: Session, refusal: Refusal) -> None:
+    """Have a refusal written to the journal once it is committed."""
+    session.info[_REFUSALS].append(refusal)
+
+
+def _numbered(session: Session, n: int) -> int:
+    """Give the last number of *n* more refusals; the journal's lines have the same."""
+    session.flush()
+    count = text("UPDATE instance SET refusals = refusals + :n RETURNING refusals")
+    seq: int = session.execute(count, {"n": n}).scalar_one()
+    return seq
 
 
 def _engine(url: str) -> Engine:

@@ -79,6 +79,7 @@ class _Visit:
             self._clocks.append(("the database", database_time(session)))
             yield keys.of_stored(session, self._settings)
             yield house.of_workers(session, database_time(session))
+            yield house.of_instance(session, self._settings)
             yield house.of_sending(session)
             yield _alarms(session)
 

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from mailprefs import machine, times
+from mailprefs import instance, machine, times
 from mailprefs.db.database import Database
 from mailprefs.db.version import pending
 from mailprefs.deliveries import pace, presence
@@ -78,6 +78,20 @@ def of_workers(session: Session, now: datetime) -> Finding:
     said = "No process sends"
     said += f"; the last one was seen {machine.age(last, now)} ago." if last else " at the moment."
     return warning(area, said, "Start one: `mailprefs run`, or `mailprefs worker` on more hosts.")
+
+
+def of_instance(session: Session, settings: Settings) -> Finding:
+    """Check that this is the live installation, and no copy or restored backup of it."""
+    area, place = "Installation", instance.place(settings)
+    why = instance.examine(session, place)
+    if why is not None:
+        said, _, todo = why.partition(" Nothing is sent")
+        return wrong(area, said, f"Nothing is sent{todo}")
+    if place.journal.last() < instance.refusals_known(session):
+        said = "The journal of refusals ends before the database does: lines of it are missing."
+        todo = "Find the file that MAILPREFS_JOURNAL was, or keep backups for as long as it lacks."
+        return warning(area, said, todo)
+    return ok(area, "It is the live one, and its journal of refusals is whole.")
 
 
 def of_sending(session: Session) -> Finding:

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from mailprefs.campaigns import schedule
 from mailprefs.db.database import Database, Gate
-from mailprefs.deliveries import freeze, outcome, settle, unknown
+from mailprefs.deliveries import freeze, outcome, pace, settle, unknown
 from mailprefs.deliveries.aside import set_aside
 from mailprefs.deliveries.claim import START_WITHIN, BrokenBatch, Claim, Terms, claim
 from mailprefs.deliveries.contents import Contents
@@ -68,6 +68,8 @@ class Office:
     vendor_name: str = "sendgrid"
     clock: Callable[[], datetime] = utc_now
     contents: Contents = field(default_factory=Contents)
+    # Why nothing may be sent from here, in a sentence: this is a copy of an installation.
+    guard: Callable[[Session | None], str | None] = lambda _: None
     stopping: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -109,6 +111,8 @@ class Worker:
         Begins and continues freezes, takes lost batches away from dead workers, and ends campaigns.
         Between two steps of a freeze it looks for the rest only now and then.
         """
+        if self._office.guard(None):
+            return False
         now = self._office.clock()
         if not self._freezing or time.monotonic() >= self._next_look:
             self._freezing = self._look(now)
@@ -173,7 +177,12 @@ class Worker:
             with office.db.transaction(Gate.USING) as session:
                 if answered:
                     outcome.record(session, *answered)
-                taken = claim(session, self._terms, office.contents, now=office.clock())
+                why = office.guard(session)
+                taken = (
+                    Wait(pace.LONGEST_WAIT, why)
+                    if why
+                    else claim(session, self._terms, office.contents, now=office.clock())
+                )
                 # From before the commit: the answer to it may be slow.
                 begin_by = time.monotonic() + START_WITHIN
         except Exception as error:

@@ -16,10 +16,11 @@ from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from mailprefs import audit, consent, opens, recipients, subscriptions, suppressions
+from mailprefs import audit, consent, journal, opens, recipients, subscriptions, suppressions
 from mailprefs.audit import CONSOLE, Actor
 from mailprefs.consent import Entry, Recorded, Shown
-from mailprefs.db.database import require_taking
+from mailprefs.db.database import refused, require_taking
+from mailprefs.journal import Refusal
 from mailprefs.policy import (
     Choice,
     MessageClass,
@@ -197,6 +198,8 @@ def apply(
     consent.append(session, entries, now=now)
     for change in noted:
         _write(session, before.person, change, door, act)
+        if change.new in _NOES:
+            refused(session, Refusal(before.person.address_hash, _word(change), now))
     is_counted = door.is_counted and any(change.is_leaving for change in changes)
     if door.delivery_id and is_counted:
         counting.count(session, door.delivery_id, now)
@@ -320,6 +323,14 @@ def _write(session: Session, person: Recipient, change: Change, door: Door, act:
         )
     else:
         suppressions.lift(session, person.address_hash, SuppressionReason.UNSUBSCRIBED)
+
+
+def _word(change: Change) -> str:
+    """Give what the journal calls a no."""
+    if change.topic_id is not None:
+        return journal.of_topic(change.topic_id)
+    is_tracking = change.purpose is Purpose.OPEN_TRACKING
+    return journal.TRACKING if is_tracking else journal.PROMOTIONAL
 
 
 def _note(session: Session, held: Held, changes: Sequence[Change], door: Door, act: _Act) -> None:

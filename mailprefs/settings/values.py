@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     retention: str = ""
     # A file to which the ledger's signed head is appended each night; none: the log alone has it.
     ledger_heads: Path | None = None
+    # Where refusals are kept outside the database; none: in the data directory.
+    journal: Path | None = None
     # Who is told of alarms beside the staff pages; the URL may hold a secret of its receiver.
     alarm_url: SecretStr = SecretStr("")
     alarm_mail: str = ""
@@ -111,7 +113,7 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return value.rstrip("/")
 
-    @field_validator("country_db", "ledger_heads", mode="before")
+    @field_validator("country_db", "ledger_heads", "journal", mode="before")
     @classmethod
     def _named_or_none(cls, value: object) -> object:
         """Take an empty text for none: the folder that it would name is no file."""
@@ -248,6 +250,11 @@ class Settings(BaseSettings):
             return lowered in listed or lowered[lowered.rfind("@") :] in listed
 
         return on_the_list
+
+    @cached_property
+    def journal_file(self) -> Path:
+        """Give the file of the journal of refusals."""
+        return self.journal or self.data_dir / "refusals.jsonl"
 
     @cached_property
     def spool_dir(self) -> Path:

@@ -256,7 +256,7 @@ def house(engine: Engine, folder: Path, *, people: int, **settings: object) -> I
     vendor = Vendor(folder, f"{base_url}/webhooks/sendgrid/events")
     values: dict[str, Any] = {
         **SETTINGS,
-        "data_dir": str(folder / "data"),
+        "data_dir": str(folder / f"{name}_data"),
         "database_url": engine.store.fresh(folder, name),
         "base_url": base_url,
         "sendgrid_host": vendor.url,

@@ -11,10 +11,13 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from sqlalchemy.orm import Session
 
+from mailprefs import journal
 from mailprefs.consent.entries import Entry, Shown
 from mailprefs.consent.ledger import append
+from mailprefs.db.database import refused
 from mailprefs.jobs.imports.deciding import Changes, Known, Standing
 from mailprefs.jobs.imports.people import Person
+from mailprefs.journal import Refusal
 from mailprefs.policy import (
     AddressOrigin,
     Choice,
@@ -122,6 +125,11 @@ def write(session: Session, store: Store, changes: Changes, batch: Batch, proof:
         store.add_subscriptions(added, batch)
     if changed := [(number, state.value) for number, old, state in chosen if old is not None]:
         store.change_subscriptions(changed, batch)
+    for one in changes.left:
+        refused(session, Refusal(one.address_hash, journal.PROMOTIONAL, batch.now))
+    for address_hash, reason in changes.suppressed:
+        if reason is SuppressionReason.COMPLAINED:
+            refused(session, Refusal(address_hash, journal.COMPLAINED, batch.now))
     if changes.suppressed:
         store.suppress(changes.suppressed, batch)
 

@@ -278,6 +278,8 @@ STAYS: Final = {
     "audit_entries": "who did what; it names no recipient but by number, and is never changed",
     "send_counts": "the present hour and day",
     "call_pace": "the vendor's present pace",
+    "instance": "by what the installation knows itself",
+    "instance_machines": "by what the installation knows itself",
     "vendor_pace": "the vendor's present pace",
     "turns": "when a piece of work was last begun",
 }
