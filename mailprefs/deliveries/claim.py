@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from mailprefs.deliveries import breaker, hold, measure, people, pick, turns
 from mailprefs.deliveries.contents import Contents
-from mailprefs.deliveries.pace import Wait
+from mailprefs.deliveries.pace import LONGEST_WAIT, Wait
 from mailprefs.deliveries.pick import Picked
 from mailprefs.errors import StoreUnavailable
 from mailprefs.policy import TrackingBasis
@@ -41,7 +41,8 @@ class Terms:
 
     *lease* in seconds, *probe_after* as in ``Claim``; *limits* on how many recipients go.
     *may_mail* says whether an address may be mailed from this installation at all (staging's
-    allow-list), None: any.
+    allow-list), None: any. *guard* says why nothing may be sent at all (this is a copy of the live
+    installation), by the session that would claim.
     """
 
     owner: str
@@ -52,6 +53,7 @@ class Terms:
     limits: Limits = NO_LIMITS
     unknown_region_basis: TrackingBasis = TrackingBasis.NOTICE
     may_mail: Callable[[str], bool] | None = None
+    guard: Callable[[Session], str | None] = lambda _: None
 
 
 class Held(NamedTuple):
@@ -113,7 +115,7 @@ def claim(
     :raises BrokenBatch: for anything but a failing database, once a batch was picked; the
         transaction must end without a commit.
     """
-    go = turns.ask(session, terms.limits, batch_size=terms.batch_size)
+    go = _go(session, terms)
     if isinstance(go, Wait):
         return go
     picked = pick.first(session, go.without)
@@ -142,6 +144,13 @@ def claim(
             terms.probe_after,
             go.count(session, picked, len(found.people)),
         )
+
+
+def _go(session: Session, terms: Terms) -> turns.Go | Wait:
+    """Ask whether anything may be claimed from here at all, and whether it is our turn."""
+    if why := terms.guard(session):
+        return Wait(LONGEST_WAIT, why)
+    return turns.ask(session, terms.limits, batch_size=terms.batch_size)
 
 
 def _held(hand_over_id: int, picked: Picked, at: datetime) -> Held:

@@ -13,27 +13,27 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from mailprefs.campaigns import schedule
-from mailprefs.db.database import Database, Gate
-from mailprefs.deliveries import freeze, outcome, pace, settle, unknown
+from mailprefs.db.database import Gate
+from mailprefs.deliveries import freeze, outcome, settle, unknown
 from mailprefs.deliveries.aside import set_aside
-from mailprefs.deliveries.claim import START_WITHIN, BrokenBatch, Claim, Terms, claim
-from mailprefs.deliveries.contents import Contents
+from mailprefs.deliveries.claim import START_WITHIN, BrokenBatch, Claim, claim
 from mailprefs.deliveries.origin import origin
 from mailprefs.deliveries.pace import Wait
 from mailprefs.errors import StoreUnavailable
 from mailprefs.jobs.attendance import Attendance
+from mailprefs.jobs.office import Office
 from mailprefs.jobs.reasons import complain, reason
-from mailprefs.links import Links
 from mailprefs.rendering.person import Origin, Personaliser, mailing, personalise
-from mailprefs.settings import Settings
-from mailprefs.vendor.message import Mailing, Outcome, Vendor, Verdict
+from mailprefs.vendor.message import Mailing, Outcome, Verdict
+
+__all__ = ["COLLECTING", "POLL", "Office", "Worker", "Workers"]
 
 log = logging.getLogger("mailprefs.jobs.dispatch")
 
@@ -50,42 +50,6 @@ _MOST_ORIGINS: Final = 64
 _UNBUILT: Final = "The message can't be built ({}); the log says where."
 _UNCLAIMED: Final = "The next people's messages can't be made ready ({}); the log says where."
 _UNFROZEN: Final = "The list of people can't be made ({}); the log says where."
-
-
-def utc_now() -> datetime:
-    """Give the present instant, aware and in UTC."""
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Office:
-    """What all workers of a process share: the store, the vendor, the keys, and the settings."""
-
-    db: Database
-    vendor: Vendor
-    links: Links
-    settings: Settings
-    vendor_name: str = "sendgrid"
-    clock: Callable[[], datetime] = utc_now
-    contents: Contents = field(default_factory=Contents)
-    # Why nothing may be sent from here, in a sentence: this is a copy of an installation.
-    guard: Callable[[Session | None], str | None] = lambda _: None
-    stopping: threading.Event = field(default_factory=threading.Event)
-    stopped: threading.Event = field(default_factory=threading.Event)
-
-    def terms(self, owner: str) -> Terms:
-        """Give what a worker named *owner* claims by."""
-        settings = self.settings
-        return Terms(
-            owner=owner[-64:],
-            vendor=self.vendor_name,
-            batch_size=settings.batch_size,
-            lease=settings.lease,
-            probe_after=settings.probe_after,
-            limits=settings.limits,
-            unknown_region_basis=settings.unknown_region_basis,
-            may_mail=settings.may_mail,
-        )
 
 
 class _Begun(NamedTuple):
@@ -177,12 +141,7 @@ class Worker:
             with office.db.transaction(Gate.USING) as session:
                 if answered:
                     outcome.record(session, *answered)
-                why = office.guard(session)
-                taken = (
-                    Wait(pace.LONGEST_WAIT, why)
-                    if why
-                    else claim(session, self._terms, office.contents, now=office.clock())
-                )
+                taken = claim(session, self._terms, office.contents, now=office.clock())
                 # From before the commit: the answer to it may be slow.
                 begin_by = time.monotonic() + START_WITHIN
         except Exception as error:

@@ -198,8 +198,6 @@ def apply(
     consent.append(session, entries, now=now)
     for change in noted:
         _write(session, before.person, change, door, act)
-        if change.new in _NOES:
-            refused(session, Refusal(before.person.address_hash, _word(change), now))
     is_counted = door.is_counted and any(change.is_leaving for change in changes)
     if door.delivery_id and is_counted:
         counting.count(session, door.delivery_id, now)
@@ -297,6 +295,8 @@ def _entry(held: Held, change: Change, door: Door, act: _Act) -> Entry:
 
 def _write(session: Session, person: Recipient, change: Change, door: Door, act: _Act) -> None:
     """Make one row say what was chosen, with what follows from it."""
+    if change.new in _NOES:
+        refused(session, Refusal(person.address_hash, _word(change), act.at))
     if isinstance(change.new, SubscriptionState):
         if change.topic_id is None:
             msg = "A subscription state without a topic says nothing."

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Table, delete, or_, select, update
+from sqlalchemy import ColumnElement, Table, delete, false, or_, select, update
 from sqlalchemy.orm import Session
 
 from mailprefs import audit, consent, opens, recipients, suppressions
@@ -28,12 +28,14 @@ from mailprefs.privacy.sealing import seal
 from mailprefs.schema.base import Erasure, Mark
 from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.choices import ConsentEntry
-from mailprefs.schema.deliveries import Delivery
+from mailprefs.schema.deliveries import Delivery, SingleValues
 from mailprefs.schema.erasures import ErasureOrder
 from mailprefs.schema.events import MailboxFact, VendorEventRow
+from mailprefs.schema.inbound import InboundRow
 from mailprefs.schema.people import Recipient
 from mailprefs.schema.tables import metadata
 
+_KEYS: Final = frozenset({"recipient_id", "delivery_id", "address_hash", "sender_hash"})
 _REPEATED_FOR: Final = timedelta(days=7)
 """So long the vendor may tell an event once more, which must not count a second time."""
 
@@ -59,7 +61,7 @@ class Erased(NamedTuple):
 class _Whose(NamedTuple):
     """What everything of one person is found by."""
 
-    recipient_id: int
+    recipient_id: int | None
     address_hash: bytes
     deliveries: Sequence[int]
 
@@ -101,16 +103,15 @@ def _erase(
 ) -> Erased | None:
     address_hash = asked.hasher.hash(known.key)
     number = None if person is None else person.id
-    removed: dict[str, int] = {}
     calls: Sequence[int] = ()
     if person is not None:
         # What was read of the person must not be written back.
         session.expunge(person)
         calls = flight.carrying(session, person.id)
-        removed = _remove(session, person.id, address_hash, now)
         audit.record(session, asked.actor, "recipient.erased", ("recipient", person.id), now=now)
+    removed = _remove(session, number, address_hash, now)
     is_new = suppressions.erase(session, address_hash, asked.hasher.key_id, asked.source, now=now)
-    if person is None and not is_new:
+    if not is_new and not removed:
         return None
     order = ErasureOrder(
         address_hash=address_hash,
@@ -128,12 +129,19 @@ def _erase(
 
 
 def _remove(
-    session: Session, recipient_id: int, address_hash: bytes, now: datetime
+    session: Session, recipient_id: int | None, address_hash: bytes, now: datetime
 ) -> dict[str, int]:
-    """Carry out the marks for one person; give how many rows of which table that changed."""
-    opens.silence(session, recipient_id)
-    whose = _Whose(recipient_id, address_hash, _deliveries(session, recipient_id))
+    """Carry out the marks for one person; give how many rows of which table that changed.
+
+    Of an address that nobody has there may be something, too: what its owner wrote to us.
+    """
+    deliveries: Sequence[int] = ()
+    if recipient_id is not None:
+        opens.silence(session, recipient_id)
+        deliveries = _deliveries(session, recipient_id)
+    whose = _Whose(recipient_id, address_hash, deliveries)
     _remember_events(session, whose, now)
+    _forget_forwards(session, whose)
     removed = {}
     # A table comes after those that its rows point to, so from the last to the first.
     for table in reversed(metadata.sorted_tables):
@@ -141,6 +149,14 @@ def _remove(
         if changed:
             removed[table.name] = changed
     return dict(sorted(removed.items()))
+
+
+def _forget_forwards(session: Session, whose: _Whose) -> None:
+    """Delete what the person wrote from the messages that passed it on to the contact."""
+    forwards = select(InboundRow.forward_id).where(
+        _of(session, metadata.tables[InboundRow.__tablename__], whose)
+    )
+    session.execute(delete(SingleValues).where(SingleValues.delivery_id.in_(forwards)))
 
 
 def _deliveries(session: Session, recipient_id: int) -> Sequence[int]:
@@ -181,7 +197,7 @@ def _carry_out(session: Session, table: Table, whose: _Whose) -> int:
     marks: dict[str, Mark] = {one.name: one.info["mark"] for one in table.columns}
     asked = {mark.erasure for mark in marks.values() if mark.personal}
     if table.name == ConsentEntry.__tablename__:
-        return _forget(session, whose.recipient_id)
+        return _forget(session, whose.recipient_id) if whose.recipient_id is not None else 0
     if Erasure.ROW in asked:
         return dialects.changed(session, delete(table).where(_of(session, table, whose)))
     if Erasure.NULL in asked:
@@ -196,19 +212,22 @@ def _carry_out(session: Session, table: Table, whose: _Whose) -> int:
 
 def _of(session: Session, table: Table, whose: _Whose) -> ColumnElement[bool]:
     """Give which rows of a table are about the person; as ``tests/walks`` asks, there is a way."""
-    if table.name == Recipient.__tablename__:
-        return table.c.id == whose.recipient_id
-    ways: list[ColumnElement[bool]] = []
-    if "recipient_id" in table.c:
-        ways.append(table.c.recipient_id == whose.recipient_id)
-    if "delivery_id" in table.c:
-        ways.append(dialects.among(session, table.c.delivery_id, whose.deliveries))
-    if "address_hash" in table.c and not ways:
-        ways.append(table.c.address_hash == whose.address_hash)
-    if not ways:
+    names = set(table.c.keys())
+    if table.name != Recipient.__tablename__ and not names & _KEYS:
         msg = f"Nothing in {table.name} says whose its rows are."
         raise LookupError(msg)
-    return or_(*ways)
+    ways: list[ColumnElement[bool]] = []
+    # Nobody's number is no number: a row that is nobody's is not of somebody unknown.
+    if whose.recipient_id is not None and "recipient_id" in names:
+        ways.append(table.c.recipient_id == whose.recipient_id)
+    if whose.recipient_id is not None and table.name == Recipient.__tablename__:
+        ways.append(table.c.id == whose.recipient_id)
+    if "delivery_id" in names:
+        ways.append(dialects.among(session, table.c.delivery_id, whose.deliveries))
+    elif table.name != Recipient.__tablename__:
+        hashes = names & {"address_hash", "sender_hash"}
+        ways += [table.c[name] == whose.address_hash for name in sorted(hashes)]
+    return or_(false(), *ways)
 
 
 def _forget(session: Session, recipient_id: int) -> int:

@@ -11,7 +11,7 @@ from mailprefs.db.database import Database
 from mailprefs.deliveries import calls, pace
 from mailprefs.deliveries.claim import Claim
 from mailprefs.deliveries.pace import Wait
-from mailprefs.jobs.dispatch import utc_now
+from mailprefs.jobs.office import utc_now
 from mailprefs.schema.deliveries import VendorPace
 from mailprefs.schema.sending import CallPace
 from mailprefs.vendor.message import Outcome, Verdict

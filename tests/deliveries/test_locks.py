@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from mailprefs.db.database import Database
 from mailprefs.deliveries import outcome, proof, settle
 from mailprefs.deliveries.claim import Claim
-from mailprefs.jobs.dispatch import utc_now
+from mailprefs.jobs.office import utc_now
 from mailprefs.policy import MessageClass
 from mailprefs.rates import Limits, Rate
 from mailprefs.schema.campaigns import Campaign, CampaignState

@@ -4,7 +4,18 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, Boolean, Column, Date, Float, Integer, LargeBinary, Table, select
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Date,
+    Float,
+    Integer,
+    LargeBinary,
+    Table,
+    insert,
+    select,
+)
 from sqlalchemy.orm import Session
 
 from mailprefs import consent, privacy, suppressions
@@ -14,7 +25,8 @@ from mailprefs.db.database import Database, Gate
 from mailprefs.policy import Source, SuppressionReason
 from mailprefs.privacy import Asked
 from mailprefs.schema.base import Erasure, UtcDateTime
-from mailprefs.schema.deliveries import Delivery
+from mailprefs.schema.deliveries import Delivery, SingleValues
+from mailprefs.schema.inbound import InboundRow
 from mailprefs.schema.people import Recipient
 from mailprefs.schema.tables import metadata
 from tests.factories import (
@@ -105,6 +117,8 @@ class People:
             "topic_id": self.topic_id,
             "policy_version_id": 1,
             "staff_id": None,
+            "handled_by": None,
+            "sender_hash": person.address_hash,
         }
         return known[one.name] if one.name in known else value(one, person.id)
 
@@ -203,3 +217,38 @@ def test_an_address_that_nobody_has_is_kept_out_all_the_same(db: Database) -> No
 def test_it_takes_the_gate(db: Database, people: People) -> None:
     with db.transaction() as session, pytest.raises(RuntimeError, match="TAKING"):
         privacy.erase(session, people.ada.id, ASKED, now=NOW)
+
+
+def test_an_address_that_is_nobodys_takes_nothing_of_nobodys_along(
+    db: Database, people: People
+) -> None:
+    """A row without a person is not one of somebody unknown."""
+    digest = b"of nobody at all"
+    with db.transaction() as session:
+        row = {
+            one.name: value(one, 1)
+            for one in metadata.tables["inbound_mails"].columns
+            if one.name != "id"
+        }
+        nobodys = {"recipient_id": None, "sender_hash": None, "handled_by": None, "digest": digest}
+        session.execute(insert(InboundRow).values(row | nobodys))
+    erase(db, people.ada.id)
+    with db.transaction(Gate.TAKING) as session:
+        done = privacy.erase_address(session, "cy@example.org", ASKED, now=NOW)
+        assert done is not None
+        assert privacy.by_id(session, done.id).removed == {}
+        assert session.query(InboundRow).filter_by(digest=digest).count() == 1
+
+
+def test_what_an_unknown_person_wrote_to_us_goes_with_their_address(db: Database) -> None:
+    with db.transaction(Gate.TAKING) as session:
+        row = {
+            one.name: value(one, 1)
+            for one in metadata.tables["inbound_mails"].columns
+            if one.name != "id"
+        }
+        theirs = {"recipient_id": None, "sender_hash": HASHER.hash(SENT[0]), "handled_by": None}
+        session.execute(insert(InboundRow).values(row | theirs | {"forward_id": 77}))
+        session.execute(insert(SingleValues).values(delivery_id=77, values={"body": "It is me."}))
+        assert privacy.erase_address(session, SENT[0], ASKED, now=NOW) is not None
+        assert session.query(InboundRow).count() == session.query(SingleValues).count() == 0
