@@ -83,7 +83,7 @@ KNOWN: Final[Mapping[str, Known]] = MappingProxyType(
         # The rule of soft bounces looks at 30 days.
         "soft_bounces": _days(60, least=31),
         "reconciliations": _days(30, least=15),
-        # "Once a week at most" looks at seven days.
+        # "Once a week at most" looks at a week.
         "last_promotions": _days(14, least=8),
         "reasons_given": _days(30, least=7),
         "apple": _days(60),
