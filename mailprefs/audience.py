@@ -148,6 +148,11 @@ def may_get(audience: Audience) -> ColumnElement[bool]:
     Never true for a person whose row is gone: it may stand over outer joins.
     """
     conditions = [Recipient.id.is_not(None), ~_suppressed(audience)]
+    if audience.template in CONFIRMATIONS:
+        # Whoever was erased and signs up anew is asked; only their own answer ends the erasure's
+        # hold on the address.
+        but_erased = _suppressed(audience, besides=SuppressionReason.ERASED)
+        conditions = [Recipient.id.is_not(None), ~but_erased]
     if audience.template not in _TO_UNCONFIRMED:
         conditions.append(Recipient.address_origin != AddressOrigin.UNCONFIRMED)
     if audience.needs_subscription:
@@ -277,7 +282,12 @@ def _told_before(notice: Notice) -> Exists:
     )
 
 
-def _suppressed(audience: Audience, why: SuppressionReason | None = None) -> Exists:
+def _suppressed(
+    audience: Audience,
+    why: SuppressionReason | None = None,
+    *,
+    besides: SuppressionReason | None = None,
+) -> Exists:
     """Give whether a suppression that this class honours stands against the person's address."""
     scopes = audience.message_class.honoured_scopes
     conditions = [
@@ -287,6 +297,8 @@ def _suppressed(audience: Audience, why: SuppressionReason | None = None) -> Exi
     ]
     if why is not None:
         conditions.append(Suppression.reason == why)
+    if besides is not None:
+        conditions.append(Suppression.reason != besides)
     return exists().where(*conditions).correlate(Recipient)
 
 

@@ -88,6 +88,8 @@ KNOWN: Final[Mapping[str, Known]] = MappingProxyType(
         "reasons_given": _days(30, least=7),
         "apple": _days(60),
         "unconfirmed": _days(30),
+        # A confirmation link is good for three days.
+        "sign_ups": _days(7, least=4),
         "ledger": _months(36),
         "lifts": _months(36),
         "import_refusals": _days(90),

@@ -237,6 +237,7 @@ class KeyScope(StrEnum):
     """What a company's own program may do with its key."""
 
     CHOICES = "choices"
+    SUBSCRIBE = "subscribe"
 
 
 class Source(StrEnum):
@@ -246,6 +247,7 @@ class Source(StrEnum):
     PAGE = "page"
     MAILTO = "mailto"
     PREFERENCES = "preference_page"
+    SIGN_UP = "sign_up"
     IMPORT = "import"
     STAFF = "staff"
     API = "api"

@@ -32,9 +32,25 @@ def of_operator(session: Session, hasher: AddressHasher, address: str, *, now: d
 
     :raises BadAddress: for a text that is no address.
     """
+    return find_or_add(session, hasher, address, now=now).id
+
+
+def find_or_add(  # noqa: PLR0913 - who, and what is known of somebody new
+    session: Session,
+    hasher: AddressHasher,
+    address: str,
+    *,
+    now: datetime,
+    language: str | None = None,
+    region: str | None = None,
+) -> Recipient:
+    """Give who has *address*; one who isn't known is added as unconfirmed, with the rest.
+
+    :raises BadAddress: for a text that is no address.
+    """
     known = find(session, hasher, address)
     if known is not None:
-        return known.id
+        return known
     normal = normalise(address)
     added = dialects.insert(session, Recipient).values(
         address=normal.address,
@@ -42,12 +58,14 @@ def of_operator(session: Session, hasher: AddressHasher, address: str, *, now: d
         address_key_id=hasher.key_id,
         address_origin=AddressOrigin.UNCONFIRMED,
         attributes={},
+        language=language,
+        region=region,
         open_tracking=Choice.UNKNOWN,
         created_at=now,
     )
     session.execute(added.on_conflict_do_nothing())
     found = find(session, hasher, address)
     if found is None:
-        msg = "the operator's row vanished"
+        msg = "the row of an address vanished"
         raise RuntimeError(msg)
-    return found.id
+    return found

@@ -149,6 +149,9 @@ def test_an_unconfirmed_address_gets_its_confirmation_and_nothing_else(db: Datab
         single = Audience(account.id, ADMINISTRATIVE, "fresh_link")
         assert eligible(session, single) == set()
         assert eligible(session, single._replace(template="confirmation")) == {person.id}
+        suppress(session, person, SuppressionReason.ERASED)
+        assert eligible(session, single._replace(template="confirmation")) == {person.id}
+        assert eligible(session, single._replace(template="alarm")) == set()
         suppress(session, person, SuppressionReason.INVALID)
         assert eligible(session, single._replace(template="confirmation")) == set()
 

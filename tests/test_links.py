@@ -18,6 +18,7 @@ OURS = Links([KEY])
 RECIPIENT, TOPIC, CAMPAIGN = 7_000_001, 3, 41
 DELIVERY = CAMPAIGN << 32 | 123_456
 NONCE = bytes(range(16))
+UNTIL = 1_795_600_000
 BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 Reader = Callable[[object], object]
@@ -30,6 +31,7 @@ def paths(ours: Links) -> dict[str, str]:
         "loads": ours.loads_path(CAMPAIGN),
         "unsubscribe": ours.unsubscribe_path(RECIPIENT, TOPIC, DELIVERY),
         "preferences": ours.preferences_path(RECIPIENT, DELIVERY),
+        "confirm": ours.confirm_path(RECIPIENT, UNTIL),
         "sign-in": ours.sign_in_path(NONCE),
     }
 
@@ -39,6 +41,7 @@ def readers(ours: Links) -> dict[str, Reader]:
         "open": ours.read_open,
         "unsubscribe": ours.read_unsubscribe,
         "preferences": ours.read_preferences,
+        "confirm": ours.read_confirm,
         "sign-in": ours.read_sign_in,
     }
 
@@ -60,6 +63,7 @@ def test_each_purpose_has_its_own_path() -> None:
     assert made["loads"].startswith("/o/") and made["loads"].endswith(".gif")
     assert made["unsubscribe"].startswith("/u/")
     assert made["preferences"].startswith("/p/")
+    assert made["confirm"].startswith("/c/")
     assert made["sign-in"].startswith("/staff/")
 
 
@@ -68,6 +72,7 @@ def test_what_was_put_in_is_read_again() -> None:
     assert OURS.read_open(TOKENS["open"]) == OpenLink(CAMPAIGN, DELIVERY)
     assert OURS.read_unsubscribe(TOKENS["unsubscribe"]) == UNSUBSCRIBE
     assert OURS.read_preferences(TOKENS["preferences"]) == PreferencesLink(RECIPIENT, DELIVERY)
+    assert OURS.read_confirm(TOKENS["confirm"]) == (RECIPIENT, UNTIL)
     assert OURS.read_sign_in(TOKENS["sign-in"]) == SignInLink(NONCE)
 
 

@@ -95,6 +95,7 @@ def _routes(app: "Flask", parts: Parts) -> None:
     """Register every blueprint: recipients' first, then those behind a sign-in or a key."""
     from mailprefs.web import (
         auth,
+        confirmations,
         fresh_links,
         front,
         health,
@@ -103,6 +104,7 @@ def _routes(app: "Flask", parts: Parts) -> None:
         pixel,
         policy,
         preferences,
+        sign_up,
         unsubscribe,
         webhooks,
     )
@@ -110,7 +112,9 @@ def _routes(app: "Flask", parts: Parts) -> None:
     from mailprefs.web.staff import pages as staff_pages
 
     auth.install(app, parts.db)
-    recipients = (pixel, unsubscribe, preferences, fresh_links, front, policy)
+    sign_up.install(app, parts)
+    asked = (sign_up, confirmations)
+    recipients = (pixel, unsubscribe, preferences, fresh_links, *asked, front, policy)
     for module in (*recipients, webhooks, inbound, health, metrics, staff_pages, api):
         app.register_blueprint(module.routes)
 

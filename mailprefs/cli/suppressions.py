@@ -27,6 +27,7 @@ _TOLD_BY: Final = {
     Source.PAGE: "on the page behind a message's link",
     Source.MAILTO: "by a mail to the address in a message's header",
     Source.PREFERENCES: "on the preference page",
+    Source.SIGN_UP: "by signing up",
     Source.IMPORT: "told by an import",
     Source.STAFF: "entered by staff",
     Source.API: "told by a program, through the API",

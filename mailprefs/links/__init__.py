@@ -3,7 +3,7 @@
 A path is a prefix and a token. The token holds ids only, never a person's address or name, and is
 signed for one purpose: the pixel's token does nothing at the unsubscribe page. Unsubscribe and
 preferences links never expire and need no lookup to be read, so they work for ever, also when
-the delivery they came with is long deleted.
+the delivery they came with is long deleted. A confirmation link says itself until when it is good.
 
 Never use the *text* of a token to tell two requests apart: mail clients change it on the way, and
 what is read from many texts is one link. The ids are what counts.
@@ -17,6 +17,7 @@ unsubscribe    1, recipient 32, topic 16, delivery 64   15 bytes  37
 unsubscribe    2, recipient 64, topic 64, delivery 64   25 bytes  51
 preferences    1, recipient 32, delivery 64             13 bytes  35
 preferences    2, recipient 64, delivery 64             17 bytes  40
+confirm        1, recipient 64, last second 32          13 bytes  35
 sign-in        1, random number (128 bit)               17 bytes  40
 =============  =======================================  ========  ==================
 
@@ -41,6 +42,7 @@ OPEN_PREFIX: Final = "/o/"
 OPEN_SUFFIX: Final = ".gif"
 UNSUBSCRIBE_PREFIX: Final = "/u/"
 PREFERENCES_PREFIX: Final = "/p/"
+CONFIRM_PREFIX: Final = "/c/"
 SIGN_IN_PREFIX: Final = "/staff/sign-in/"
 MAILTO_MARK: Final = "u-"
 """What stands before the token in the subject of a mail that says somebody leaves."""
@@ -57,6 +59,7 @@ _OPEN_PAYLOAD = 12
 _OPEN_LENGTH = _OPEN_PAYLOAD + 1 + SIGNATURE_LENGTH + len(OPEN_SUFFIX)
 _UNSUBSCRIBE = {_NARROW: Struct(">BIHQ"), _WIDE: Struct(">BQQQ")}
 _PREFERENCES = {_NARROW: Struct(">BIQ"), _WIDE: Struct(">BQQ")}
+_CONFIRM = Struct(">BQI")
 _SIGN_IN = Struct(f">B{NONCE_BYTES}s")
 
 # The mark as it comes back: in capitals, with a hyphen of another kind, or still encoded.
@@ -94,6 +97,16 @@ class PreferencesLink(NamedTuple):
 
     recipient_id: int
     delivery_id: int
+
+
+class ConfirmLink(NamedTuple):
+    """Who confirms by this link that they want what waits for them, and the second it ends in.
+
+    ``until`` is in seconds since 1970.
+    """
+
+    recipient_id: int
+    until: int
 
 
 class SignInLink(NamedTuple):
@@ -155,6 +168,7 @@ class Links:
         self._open = _Purpose("mailprefs/open/v1", opens, secrets)
         self._unsubscribe = _Purpose("mailprefs/unsubscribe/v1", _UNSUBSCRIBE, secrets)
         self._preferences = _Purpose("mailprefs/preferences/v1", _PREFERENCES, secrets)
+        self._confirm = _Purpose("mailprefs/confirm/v1", {_NARROW: _CONFIRM}, secrets)
         self._sign_in = _Purpose("mailprefs/sign-in/v1", {_NARROW: _SIGN_IN}, secrets)
 
     def open_path(self, delivery_id: int) -> str:
@@ -180,6 +194,10 @@ class Links:
         except DoesNotFit:
             payload = _PREFERENCES[_WIDE].pack(_WIDE, recipient_id, delivery_id)
         return PREFERENCES_PREFIX + self._preferences.token(payload)
+
+    def confirm_path(self, recipient_id: int, until: int) -> str:
+        """Give the path by which a person confirms a sign-up, until a second since 1970."""
+        return CONFIRM_PREFIX + self._confirm.token(_CONFIRM.pack(_NARROW, recipient_id, until))
 
     def open_urls(self, base_url: str, delivery_ids: Sequence[int]) -> list[str]:
         """Give the URL of ``open_path`` of each delivery, below *base_url*."""
@@ -276,6 +294,10 @@ class Links:
     def read_preferences(self, text: object) -> PreferencesLink:
         """Read what came after ``/p/``; errors.BadToken otherwise. It never expires."""
         return PreferencesLink(*self._preferences.fields(text)[1:])
+
+    def read_confirm(self, text: object) -> ConfirmLink:
+        """Read what came after ``/c/``; errors.BadToken otherwise. Whether it is over, ask it."""
+        return ConfirmLink(*self._confirm.fields(text)[1:])
 
     def read_sign_in(self, text: object) -> SignInLink:
         """Read what came after ``/staff/sign-in/``; errors.BadToken otherwise.

@@ -4,7 +4,7 @@ All of them go through ``choosing.apply``, which writes ledger and rows together
 transaction with ``Gate.TAKING``: when it has committed, no later vendor call sees the old choice.
 """
 
-from mailprefs.preferences import reasons
+from mailprefs.preferences import reasons, signing_up
 from mailprefs.preferences.asking import PAUSES, set_frequency, set_language, set_pause
 from mailprefs.preferences.by_staff import set_by_staff
 from mailprefs.preferences.choosing import Applied, Change, Door, Held, apply, held
@@ -49,6 +49,7 @@ __all__ = [
     "set_pause",
     "set_topics",
     "set_tracking",
+    "signing_up",
     "take_back",
     "undo",
     "wished",

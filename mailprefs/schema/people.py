@@ -154,3 +154,27 @@ class Subscription(Base):
     policy_version_id: Mapped[int] = column(
         Integer, ForeignKey("policy_versions.id"), mark=OF_RECIPIENT
     )
+
+
+class SignUp(Base):
+    """A topic that somebody asked for at an address, until the mailbox's owner confirms it.
+
+    Apart from ``subscriptions``: whoever knows an address may ask, and what is on file of its owner
+    stays as it is until they answer.
+    """
+
+    __tablename__ = "sign_ups"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    recipient_id: Mapped[int] = column(
+        BigId, ForeignKey("recipients.id"), primary_key=True, mark=OF_RECIPIENT
+    )
+    topic_id: Mapped[int] = column(
+        BigId, ForeignKey("topics.id"), primary_key=True, mark=OF_RECIPIENT
+    )
+    asked_at: Mapped[datetime] = column(UtcDateTime, mark=OF_RECIPIENT)
+    source: Mapped[Source] = column(words(Source), mark=OF_RECIPIENT)
+    # Which form, or which key of a program.
+    source_ref: Mapped[str | None] = column(String(64), mark=OF_RECIPIENT)
+    wording_id: Mapped[int] = column(Integer, ForeignKey("wordings.id"), mark=OF_RECIPIENT)
+    language: Mapped[str] = column(String(16), mark=OF_RECIPIENT)

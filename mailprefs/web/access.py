@@ -17,6 +17,8 @@ _RULE = "mailprefs_access"
 PUBLIC: frozenset[str] = frozenset(
     {
         "static",
+        "confirmations.confirm",
+        "confirmations.show",
         "fresh_links.ask",
         "fresh_links.send",
         "front.show",
@@ -29,6 +31,8 @@ PUBLIC: frozenset[str] = frozenset(
         "policy.show_version",
         "preferences.change",
         "preferences.show",
+        "sign_up.ask",
+        "sign_up.show",
         "unsubscribe.keep",
         "unsubscribe.leave",
         "unsubscribe.say_why",

@@ -38,7 +38,7 @@ from mailprefs.schema.events import (
 from mailprefs.schema.imports import Import, ImportedAs, ImportRefusal
 from mailprefs.schema.inbound import InboundRow
 from mailprefs.schema.opens import Measured, Open, SpoolPosition, UndecidedOpen
-from mailprefs.schema.people import Recipient, Subscription
+from mailprefs.schema.people import Recipient, SignUp, Subscription
 from mailprefs.schema.sending import Presence
 from mailprefs.schema.staff import SignInLink
 from mailprefs.schema.tables import metadata
@@ -149,6 +149,11 @@ def _at(world: World, at: datetime) -> datetime:
 def _number(world: World, at: datetime) -> int:
     del at
     return next(world.numbers)
+
+
+def _wording(world: World, at: datetime) -> int:
+    del at
+    return consent.wording(world.session, Purpose.PROMOTIONAL_EMAIL, "en", "Yes, please.").id
 
 
 def _text(world: World, at: datetime) -> str:
@@ -329,6 +334,17 @@ FILLS: dict[str, list[Callable[[World, datetime], IS_LEFT]]] = {
     "reasons_given": [_row(ReasonGiven, recipient_id=_person, left_at=_at)],
     "apple": [apples_day],
     "unconfirmed": [an_unconfirmed_address],
+    "sign_ups": [
+        _row(
+            SignUp,
+            recipient_id=_person,
+            topic_id=lambda world, _: world.news.id,
+            asked_at=_at,
+            source=Source.SIGN_UP,
+            wording_id=_wording,
+            language="en",
+        )
+    ],
     "ledger": [a_choice_of_somebody_gone],
     "lifts": [
         _row(

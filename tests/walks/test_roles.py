@@ -52,9 +52,10 @@ FOR_ALL = {
     ("GET", "/staff/campaigns/<int:campaign_id>/preview"),
     ("GET", "/staff/campaigns/<int:campaign_id>/unknown"),
     ("GET", "/staff/topics"),
+    ("GET", "/staff/topics/sign-up"),
 }
 # For programs with a key of their own; no session of anybody's opens them.
-KEYED = {("POST", "/api/choices")}
+KEYED = {("POST", "/api/choices"), ("POST", "/api/sign-ups")}
 FOR_SOME = {
     ("GET", "/staff/campaigns/new"): WRITES,
     ("POST", "/staff/campaigns/new"): WRITES,

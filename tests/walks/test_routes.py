@@ -60,6 +60,7 @@ def filled(rule: Rule, parts: Parts) -> str:
         "pixel": parts.links.open_path(1 << 32 | 1),
         "unsubscribe": parts.links.unsubscribe_path(1, 1, 1 << 32 | 1),
         "preferences": parts.links.preferences_path(1, 1 << 32 | 1),
+        "confirmations": parts.links.confirm_path(1, 2**32 - 1),
     }
     good = tokens.get(rule.endpoint.partition(".")[0], "/x/x")[3:]
     values = {name: good if name == "token" else "1" for name in rule.arguments}
@@ -120,6 +121,7 @@ def test_every_link_that_we_make_leads_to_its_page(app: Flask, parts: Parts) -> 
         links.unsubscribe_path(2**63 - 1, 2**63 - 1, 2**63 - 1): "unsubscribe.show",
         links.preferences_path(1, 1): "preferences.show",
         links.preferences_path(2**63 - 1): "preferences.show",
+        links.confirm_path(2**63 - 1, 2**32 - 1): "confirmations.show",
         links.sign_in_path(b"n" * 16): "staff.sign_in.link",
     }
     adapter = app.url_map.bind("localhost")

@@ -45,6 +45,8 @@ def pages(client: FlaskClient, parts: Parts, reader: Reader) -> dict[str, Callab
     leave = parts.links.unsubscribe_path(reader.id, reader.topic_id, reader.delivery_id)
     choices = parts.links.preferences_path(reader.id, reader.delivery_id)
 
+    confirm = parts.links.confirm_path(reader.id, 2**31)
+
     def got(path: str) -> Callable[[str], str]:
         return lambda tag: client.get(f"{path}?lang={tag}").text
 
@@ -57,6 +59,14 @@ def pages(client: FlaskClient, parts: Parts, reader: Reader) -> dict[str, Callab
         "fresh link": got("/fresh-link"),
         "fresh link wrong": posted("/fresh-link", address="nobody"),
         "fresh link sent": posted("/fresh-link", address="nobody@example.com"),
+        "sign-up": got("/subscribe"),
+        "sign-up without a tick": posted("/subscribe", address="new@example.com"),
+        "sign-up wrong": posted("/subscribe", address="nobody", topic="events"),
+        "sign-up of what isn't": posted("/subscribe", topic="account"),
+        "signed up": posted("/subscribe", address=reader.address, topic="offers"),
+        "confirm": got(confirm),
+        "confirmed": posted(confirm, topic="offers"),
+        "nothing to confirm": got(confirm),
         "damaged": got("/u/damaged"),
         "nothing here": got("/no-such-page"),
         "not allowed": posted("/policy"),

@@ -14,7 +14,7 @@ from mailprefs.policy import AddressOrigin, Choice, SubscriptionState
 from mailprefs.schema.base import Base, Erasure
 from mailprefs.schema.choices import ConsentEntry
 from mailprefs.schema.deliveries import Delivery
-from mailprefs.schema.people import Recipient, Subscription
+from mailprefs.schema.people import Recipient, SignUp, Subscription
 
 _LOOKED_AT: Final = 5_000
 """People looked at in one step."""
@@ -126,12 +126,16 @@ def _is_unconfirmed(before: datetime) -> ColumnElement[bool]:
         Subscription.recipient_id == Recipient.id,
         or_(Subscription.state != SubscriptionState.PENDING, Subscription.since >= before),
     )
+    asked_again = select(SignUp.topic_id).where(
+        SignUp.recipient_id == Recipient.id, SignUp.asked_at >= before
+    )
     return and_(
         Recipient.address_origin == AddressOrigin.UNCONFIRMED,
         Recipient.created_at < before,
         Recipient.open_tracking.not_in([one for one in Choice if one.is_no]),
         Recipient.paused_until.is_(None),
         Recipient.frequency.is_(None),
+        ~asked_again.exists(),
         ~said_more.exists(),
     )
 

@@ -16,6 +16,7 @@ from mailprefs.schema.deliveries import LastPromotion
 from mailprefs.schema.events import MalformedEvent, Reconciliation, SoftBounce, VendorEventRow
 from mailprefs.schema.inbound import InboundRow
 from mailprefs.schema.opens import SpoolPosition
+from mailprefs.schema.people import SignUp
 from mailprefs.schema.sending import Presence
 from mailprefs.schema.staff import SignInLink
 
@@ -167,6 +168,14 @@ RULES: Final = (
         "deleted, with what it waits for",
         "whoever wanted it has found the mail by then, or may sign up again",
         people.unconfirmed(),
+    ),
+    _rule(
+        "sign_ups",
+        "sign_ups",
+        "a topic that somebody asked for, and nobody confirmed",
+        "deleted",
+        "the link that confirms it is good for three days",
+        rows_of(SignUp, SignUp.asked_at, SignUp.recipient_id),
     ),
     _rule(
         "ledger",

@@ -39,7 +39,7 @@ def document() -> Schema:
             ),
         },
         "security": [{"session": []}],
-        "paths": _paths() | {"/api/choices": _post_choices()},
+        "paths": _paths() | {"/api/choices": _post_choices(), "/api/sign-ups": _post_sign_ups()},
         "components": {
             "securitySchemes": {
                 "session": {
@@ -51,7 +51,9 @@ def document() -> Schema:
                 "key": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A key of a program: mailprefs key add NAME --scope choices",
+                    "description": (
+                        "A key of a program: mailprefs key add NAME --scope choices (or subscribe)"
+                    ),
                 },
             },
             "schemas": _schemas(),
@@ -148,6 +150,48 @@ def _post_choices() -> Schema:
     }
 
 
+def _post_sign_ups() -> Schema:
+    told = {
+        "400": "The body isn’t what is described here; nothing was changed",
+        "401": "There is no key, or one that has ended or was taken back",
+        "403": "The key lacks the scope subscribe",
+        "404": "There is no such topic",
+        "409": "The topic is administrative, or something has to be set up first",
+        "503": "It could not be stored; ask again",
+    }
+    refused = {
+        status: {"description": said, "content": _json(_ref("Error"))}
+        for status, said in told.items()
+    }
+    answer = {"description": "It waits, whoever that is", "content": _json(_ref("Accepted"))}
+    return {
+        "post": {
+            "summary": "Sign somebody up, once the owner of the mailbox says yes",
+            "description": (
+                "A mail with a link goes to the address, one a day at most; nothing else does "
+                "before its button is pressed. The answer is the same for every address."
+            ),
+            "security": [{"key": ["subscribe"]}],
+            "requestBody": {"required": True, "content": _json(_ref("SignUp"))},
+            "responses": {"202": answer, **refused},
+        }
+    }
+
+
+def _sign_up() -> Schema:
+    words = _TEXT | {"description": "The words beside the box.", "minLength": 1, "maxLength": 2000}
+    return _object(
+        {
+            "address": _TEXT,
+            "topics": _list(_TEXT) | {"minItems": 1, "maxItems": 100},
+            "wording": words,
+            "language": _TEXT | {"description": "BCP 47; of the form, and then of the mails."},
+            "region": _TEXT | {"description": "ISO 3166-1, if the form asks for it."},
+        },
+        optional=("language", "region"),
+    )
+
+
 def _noes() -> Schema:
     topics = _list(_TEXT) | {"maxItems": 100}
     return _object(
@@ -163,6 +207,8 @@ def _noes() -> Schema:
 def _schemas() -> Schema:
     return {
         "Noes": _noes(),
+        "SignUp": _sign_up(),
+        "Accepted": _object({"accepted": {"const": True}}),
         "Stored": _object({"changed": {"type": "boolean"}, "on_file": {"type": "boolean"}}),
         "Error": _object({"error": _TEXT, "reference": _TEXT}, optional=("reference",)),
         "Campaigns": _object({"campaigns": _list(_ref("Campaign"))}),

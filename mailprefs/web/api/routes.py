@@ -10,7 +10,7 @@ from flask import Blueprint, Response, jsonify
 
 from mailprefs.campaigns import shown
 from mailprefs.web import auth
-from mailprefs.web.api import asking, choices, reports
+from mailprefs.web.api import asking, choices, reports, sign_ups
 from mailprefs.web.api.openapi import document
 from mailprefs.web.api.reports import READING_REPORTS
 from mailprefs.web.current import here
@@ -18,6 +18,7 @@ from mailprefs.web.current import here
 routes = Blueprint("api", __name__, url_prefix="/api")
 routes.register_blueprint(reports.routes)
 routes.register_blueprint(choices.routes)
+routes.register_blueprint(sign_ups.routes)
 routes.before_request(asking.refuse_unknown)
 
 
