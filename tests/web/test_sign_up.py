@@ -59,7 +59,7 @@ def link(db: Database, recipient_id: int) -> str:
             .where(Delivery.recipient_id == recipient_id)
             .order_by(Delivery.id)
         ).all()
-    return urlsplit(values[-1]["confirm_url"]).path
+    return urlsplit(str(values[-1]["confirm_url"])).path
 
 
 def entries(db: Database, recipient_id: int) -> list[Recorded]:
