@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from mailprefs.db.dialects import among, database_time
@@ -24,21 +24,8 @@ def holds(session: Session, recipient_id: int) -> bool:
     Ends of the claim are seen when they are recorded: the vendor's answer, or that the request has
     not begun. Read after the person's choice was committed, it can't become true again.
     """
-    carried = (
-        select(Delivery.id)
-        .join(Batch, Batch.campaign_id == Delivery.campaign_id)
-        .join(HandOver, HandOver.id == Batch.hand_over_id)
-        .join(Campaign, Campaign.id == Batch.campaign_id)
-        .where(
-            Batch.state == BatchState.SENDING,
-            HandOver.claimed_at > database_time(session) - MAY_BEGIN_FOR,
-            Delivery.recipient_id == recipient_id,
-            Delivery.id.between(Batch.first_id, Batch.last_id),
-            Delivery.own_state.is_(None),
-            Campaign.message_class == MessageClass.PROMOTIONAL,
-        )
-    )
-    return session.execute(carried.limit(1)).first() is not None
+    is_promotional = Campaign.message_class == MessageClass.PROMOTIONAL
+    return bool(_carrying(session, recipient_id, is_promotional))
 
 
 def carrying(session: Session, recipient_id: int) -> Sequence[int]:
@@ -46,19 +33,7 @@ def carrying(session: Session, recipient_id: int) -> Sequence[int]:
 
     For somebody who is about to be erased, after which nothing says any more where they were.
     """
-    carried = (
-        select(HandOver.id)
-        .join(Batch, Batch.hand_over_id == HandOver.id)
-        .join(Delivery, Delivery.campaign_id == Batch.campaign_id)
-        .where(
-            Batch.state == BatchState.SENDING,
-            HandOver.claimed_at > database_time(session) - MAY_BEGIN_FOR,
-            Delivery.recipient_id == recipient_id,
-            Delivery.id.between(Batch.first_id, Batch.last_id),
-            Delivery.own_state.is_(None),
-        )
-    )
-    return session.scalars(carried).all()
+    return _carrying(session, recipient_id)
 
 
 def any_of(session: Session, hand_over_ids: Sequence[int]) -> bool:
@@ -73,3 +48,30 @@ def any_of(session: Session, hand_over_ids: Sequence[int]) -> bool:
         )
     )
     return session.execute(under_way.limit(1)).first() is not None
+
+
+def _carrying(session: Session, recipient_id: int, *conditions: ColumnElement[bool]) -> list[int]:
+    """List the hand-overs; each batch is looked into by its range.
+
+    In one statement SQLite would begin with the deliveries, and read every one there is.
+    """
+    begun = session.execute(
+        select(HandOver.id, Batch.first_id, Batch.last_id)
+        .join(Batch, Batch.hand_over_id == HandOver.id)
+        .join(Campaign, Campaign.id == Batch.campaign_id)
+        .where(
+            Batch.state == BatchState.SENDING,
+            HandOver.claimed_at > database_time(session) - MAY_BEGIN_FOR,
+            *conditions,
+        )
+    ).all()
+    return [call for call, *ends in begun if _is_among(session, recipient_id, *ends)]
+
+
+def _is_among(session: Session, recipient_id: int, first: int, last: int) -> bool:
+    carried = select(Delivery.id).where(
+        Delivery.id.between(first, last),
+        Delivery.recipient_id == recipient_id,
+        Delivery.own_state.is_(None),
+    )
+    return session.execute(carried.limit(1)).first() is not None

@@ -1,0 +1,44 @@
+"""Who is in a request that may be about to begin: asked by everybody who leaves."""
+
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.event import listen
+
+from mailprefs.db.database import Database
+from mailprefs.db.dialects import database_time
+from mailprefs.deliveries import flight
+from mailprefs.schema.deliveries import HandOver
+from tests.factories import make_policy, make_topic
+from tests.sending import freeze_all, make_due, make_people, take_one
+
+
+def test_whoever_leaves_is_looked_for_in_the_batches_under_way_and_nowhere_else(
+    sqlite_url: str,
+) -> None:
+    """Ten million deliveries make no difference to the answer to an opt-out."""
+    db = Database(sqlite_url)
+    with db.transaction() as session:
+        make_policy(session)
+        topic = make_topic(session)
+        who = make_people(session, topic, 3)[0].id
+        make_due(session, topic)
+    freeze_all(db)
+    take_one(db)
+    with db.transaction() as session:
+        session.execute(update(HandOver).values(claimed_at=database_time(session)))
+    asked: list[tuple[str, Any]] = []
+    listen(db.engine, "before_cursor_execute", lambda *said: asked.append((said[2], said[3])))
+    with db.reading() as session:
+        assert flight.holds(session, who)
+        assert not flight.holds(session, who + 100)
+        assert len(flight.carrying(session, who)) == 1
+        run = session.connection().exec_driver_sql
+        plans = [
+            row[-1]
+            for query, values in [one for one in asked if "FROM deliveries" in one[0]]
+            for row in run(f"EXPLAIN QUERY PLAN {query}", values).all()
+        ]
+    db.close()
+    looked = {step for step in plans if "deliveries" in step}
+    assert looked == {"SEARCH deliveries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"}
