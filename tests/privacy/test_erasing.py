@@ -22,7 +22,7 @@ from mailprefs import consent, privacy, suppressions
 from mailprefs.audit import CONSOLE
 from mailprefs.consent import Entry
 from mailprefs.db.database import Database, Gate
-from mailprefs.policy import Source, SuppressionReason
+from mailprefs.policy import Purpose, Source, SuppressionReason
 from mailprefs.privacy import Asked
 from mailprefs.schema.base import Erasure, UtcDateTime
 from mailprefs.schema.deliveries import Delivery, SingleValues
@@ -79,6 +79,8 @@ class People:
         make_policy(session)
         topic = make_topic(session, "newsletter")
         self.topic_id = topic.id
+        words = consent.wording(session, Purpose.PROMOTIONAL_EMAIL, "en", "Yes, please.")
+        self.wording_id = words.id
         self.ada, self.bo = (make_recipient(session, address) for address in SENT)
         campaign = make_campaign(session, topic)
         self.deliveries = dict(
@@ -116,6 +118,7 @@ class People:
             "address_hash": person.address_hash,
             "topic_id": self.topic_id,
             "policy_version_id": 1,
+            "wording_id": self.wording_id,
             "staff_id": None,
             "handled_by": None,
             "sender_hash": person.address_hash,
