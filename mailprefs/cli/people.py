@@ -198,9 +198,9 @@ def pause_recipient(address: str, days: str, acting_as: str | None) -> None:
 @click.argument("address")
 @console.acting
 def recipient_weekly(address: str, acting_as: str | None) -> None:
-    """Send at most one promotional message a week to one person who asked for it.
+    """Send one promotional message a week at most to one person.
 
-    Only they can take that back.
+    They asked for it, and only they can take that back.
     """
     _ask_for_less(
         address,

@@ -146,7 +146,7 @@ def show(version: str, *, as_json: bool) -> None:
 @click.argument("new")
 @console.type_json
 def diff(old: str, new: str, *, as_json: bool) -> None:
-    """Show what is different between two versions, block by block and word by word."""
+    """Show what is different between two versions, word by word."""
     parts = console.opened()
     with parts.db.reading() as session:
         found = differences.compare(
@@ -172,7 +172,10 @@ def diff(old: str, new: str, *, as_json: bool) -> None:
 @_zoned
 @console.acting
 def postpone(version: str, date: str | None, zone: str | None, acting_as: str | None) -> None:
-    """Give an announced version another date; its notice has to be approved again."""
+    """Give an announced version another date.
+
+    Its notice has to be approved again.
+    """
     parts = console.opened()
     at = _instant(parts, date, zone)
     if at is None:
@@ -204,7 +207,10 @@ def withdraw(version: str, reason: str, acting_as: str | None) -> None:
 @click.option("--rest", is_flag=True, help="One for those whom no notice has reached yet.")
 @console.acting
 def notify(version: str, acting_as: str | None, *, rest: bool) -> None:
-    """Make a version's waiting notice again, or one for the rest; nobody is told twice."""
+    """Make a version's waiting notice again, or one for the rest.
+
+    Nobody is told twice.
+    """
     parts = console.opened()
     with parts.db.transaction() as session:
         who = console.actor(session, acting_as)
@@ -224,7 +230,10 @@ def notify(version: str, acting_as: str | None, *, rest: bool) -> None:
 @console.acting
 @console.type_json
 def show_proof(version: str, file: Path | None, acting_as: str | None, *, as_json: bool) -> None:
-    """Show who was told of a version, who wasn't and why; leaves a note in the audit."""
+    """Show who was told of a version, who wasn't and why.
+
+    It leaves a note in the audit.
+    """
     parts = console.opened()
     with parts.db.transaction() as session:
         who = console.actor(session, acting_as)
