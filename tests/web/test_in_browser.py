@@ -113,6 +113,7 @@ def test_every_page_passes_axe(
         assert width <= size[0], f"{name} is wider than the window"
 
     paths = [unsubscribe_path, preferences_path, "/u/damaged", "/fresh-link", "/policy"]
+    paths += ["/subscribe", "/c/damaged"]
     for path in paths:
         page = open_page(path, size=size, is_dark=is_dark, has_script=True)
         examine(page, path[:3])
@@ -127,7 +128,7 @@ def test_every_page_passes_axe(
 def test_every_control_is_large_enough_for_a_thumb(
     open_page: Open, unsubscribe_path: str, preferences_path: str
 ) -> None:
-    for path in (unsubscribe_path, preferences_path, "/u/damaged", "/fresh-link"):
+    for path in (unsubscribe_path, preferences_path, "/u/damaged", "/fresh-link", "/subscribe"):
         page = open_page(path)
         for control in page.locator("button, .choice, input:not([type=hidden]), .footer a").all():
             if control.evaluate("one => one.closest('.choice') !== null && one.matches('input')"):
@@ -207,3 +208,31 @@ def test_choices_are_made_by_keyboard_alone(
         page.keyboard.press("Enter")
     assert page.title() == "Your topics are saved"
     assert subscribed(db, reader) == {"events"}
+
+
+@pytest.mark.parametrize("size", [PHONE, WIDE])
+def test_somebody_signs_up_and_confirms_on_pages_that_pass_axe(
+    open_page: Open, parts: Parts, reader: Reader, size: tuple[int, int]
+) -> None:
+    """Without scripts, as people do it; axe looks at each page with them."""
+
+    def examine(path: str, name: str) -> None:
+        page = open_page(path, size=size, has_script=True)
+        found = Axe().run(page, options=AXE)
+        assert found.violations_count == 0, f"{name}: {found.generate_report()}"
+        page.context.close()
+
+    page = open_page("/subscribe?lang=ar", size=size)
+    boxes = page.get_by_role("checkbox")
+    assert boxes.count() == 3
+    assert not any(box.is_checked() for box in boxes.all())
+    boxes.nth(1).check()
+    page.locator("#address").fill(reader.address)
+    page.locator("main button[type=submit]").click()
+    assert page.locator("html").get_attribute("dir") == "rtl"
+    confirm = parts.links.confirm_path(reader.id, 2**31)
+    examine(f"{confirm}?lang=ar", "confirm")
+    page = open_page(f"{confirm}?lang=ar", size=size)
+    page.locator("main button[type=submit]").click()
+    assert page.locator("main li").count() == 1
+    examine(f"{confirm}?lang=ar", "nothing waits")
