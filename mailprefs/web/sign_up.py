@@ -7,6 +7,7 @@ each visitor and one mail a day to each address keep machines from doing harm.
 
 import logging
 import re
+import time
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple
@@ -39,6 +40,8 @@ WORDS: Final = gettext_noop(
     "Yes, send me by e-mail what I tick here. I can end it at any time, by a link in each message."
 )
 """What a tick says; kept with the choice, in the language of the page."""
+LEAST_SECONDS: Final = 0.08
+"""How long an answer takes at least: to store somebody new takes a third longer (24 ms, not 16)."""
 TRAP: Final = "website"
 """The field that people don't see, and machines fill in."""
 
@@ -90,12 +93,12 @@ def ask() -> Response:
 
     :raises StoreUnavailable: when it could not be stored.
     """
-    parts = here()
+    parts, began = here(), time.monotonic()
     allowance: Allowance = current_app.extensions[_EXTENSION]
     if not allowance.take(visitor(request.environ, parts.settings)):
         return _page(gettext("A little too often"), gettext(_TOO_OFTEN), status=429)
     if request.form.get(TRAP):
-        return _sent()
+        return _sent(began)
     try:
         _ask(parts)
     except BadInput as error:
@@ -106,7 +109,7 @@ def ask() -> Response:
         trouble(error)
         log.warning("Nobody can sign up. %s", error)
         return _page(gettext("Not yet"), gettext(_NOT_NOW), status=409)
-    return _sent()
+    return _sent(began)
 
 
 def house(parts: Parts) -> House:
@@ -155,7 +158,9 @@ def _name() -> str | None:
     return name if _NAME.fullmatch(name) else None
 
 
-def _sent() -> Response:
+def _sent(began: float) -> Response:
+    """Say the same to everybody, and not sooner to anybody."""
+    time.sleep(max(0.0, began + LEAST_SECONDS - time.monotonic()))
     return _page(gettext("Look into your mailbox"), gettext(_SENT))
 
 

@@ -1,5 +1,6 @@
 """Signing up by page or by a form elsewhere: the mailbox answers, and the page tells nobody."""
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from mailprefs.schema.choices import PolicyVersion, Wording
 from mailprefs.schema.deliveries import Delivery, SingleValues
 from mailprefs.schema.people import Recipient, SignUp, Topic
 from mailprefs.web.parts import Parts
-from mailprefs.web.sign_up import WORDS
+from mailprefs.web.sign_up import LEAST_SECONDS, WORDS
 from tests.preferences.people import states
 from tests.snapshots import snapshot
 from tests.web.conftest import Clock, Reader, subscribed
@@ -212,6 +213,15 @@ def test_known_unknown_held_back_and_erased_addresses_get_the_same_answer(
     assert {(one.status_code, one.text) for one in told} == {(200, told[0].text)}
     assert len({str(list(one.headers)) for one in told}) == 1
     assert len(mails(parts.db)) == 5
+
+
+def test_no_answer_comes_so_soon_that_it_tells_who_is_known(
+    client: FlaskClient, parts: Parts, reader: Reader
+) -> None:
+    for address, more in ((reader.address, {}), (NEW, {}), (NEW, {"website": "x"})):
+        began = time.monotonic()
+        sign_up(client, address, **more)
+        assert time.monotonic() - began >= LEAST_SECONDS
 
 
 def test_a_stranger_changes_nothing_of_somebody_on_file(
