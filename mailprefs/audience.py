@@ -277,6 +277,9 @@ def _told_before(notice: Notice) -> Exists:
             batch_of(Batch.state) != BatchState.CANCELLED,
             ~came_back(),
         )
+        # For each person by the index of campaign and person. PostgreSQL would rather join all
+        # messages at once, and before it has statistics of them, that ran into its time limit.
+        .offset(0)
         .correlate(Recipient)
         .exists()
     )
