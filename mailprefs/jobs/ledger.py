@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -29,8 +28,6 @@ from mailprefs.schema.choices import LedgerCheck
 
 HOUR: Final = 4
 """From this hour on, in the installation's zone, a night's check is due."""
-EVERY: Final = timedelta(hours=20)
-LOOK_EVERY: Final = timedelta(minutes=10)
 AGAIN_AFTER: Final = timedelta(minutes=5)
 """A check of which nothing was heard for so long broke off, and somebody else goes on with it."""
 
@@ -49,15 +46,13 @@ class Nightly:
 
     def run(self, stop: threading.Event) -> None:
         """Check each night until *stop* is set; what goes wrong is told and tried again."""
-        if stop.wait(LOOK_EVERY.total_seconds()):
-            return
         trouble = "The consent ledger is checked later."
-        rounds.go(lambda: self.tonight(stop), stop, every=LOOK_EVERY, log=log, trouble=trouble)
+        rounds.each_night(lambda: self.tonight(stop), stop, log=log, trouble=trouble)
 
     def tonight(self, stop: threading.Event | None = None) -> int | None:
         """Check if that is due and nobody else does; give how many entries hold, None if none."""
         now = self.clock()
-        is_night = now.astimezone(ZoneInfo(self.zone)).hour >= HOUR
+        is_night = rounds.is_night(now, self.zone, hour=HOUR)
         with self.db.transaction() as session:
             at = _take(session, now, begins=is_night)
         return None if at is None else self._check(at, stop)
@@ -129,9 +124,9 @@ def _take(session: Session, now: datetime, *, begins: bool) -> Head | None:
     """
     first = dialects.insert(session, LedgerCheck).values(
         id=1,
-        begun_at=now - EVERY,
-        seen_at=now - EVERY,
-        ended_at=now - EVERY,
+        begun_at=now - rounds.NIGHT,
+        seen_at=now - rounds.NIGHT,
+        ended_at=now - rounds.NIGHT,
         seq=GENESIS.seq,
         entry_hash=GENESIS.entry_hash,
     )
@@ -142,7 +137,7 @@ def _take(session: Session, now: datetime, *, begins: bool) -> Head | None:
             return None
         check.seen_at = now
         return Head(check.seq, check.entry_hash)
-    if not begins or now - check.begun_at < EVERY:
+    if not begins or now - check.begun_at < rounds.NIGHT:
         return None
     check.begun_at = check.seen_at = now
     check.ended_at = None

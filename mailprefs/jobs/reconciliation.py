@@ -52,7 +52,6 @@ AGAIN_AFTER: Final = timedelta(hours=1)
 """How long after a try that broke off the next one is made."""
 ASKED_ONE_BY_ONE: Final = 200
 """Lifted addresses that are looked up at the vendor: the newest ones."""
-LOOK_EVERY: Final = timedelta(minutes=10)
 BEGINNING: Final = datetime(2009, 7, 1, tzinfo=UTC)
 """Before the vendor's first list; the first comparison asks for all of them."""
 _REASONS: Final = {
@@ -141,20 +140,19 @@ class Comparison:
 
     def run(self, stop: threading.Event) -> None:
         """Compare each night until *stop* is set; what goes wrong is told and tried again."""
-        if stop.wait(LOOK_EVERY.total_seconds()):
-            return
-        trouble = "The vendor's lists weren't compared."
-        rounds.go(self.tonight, stop, every=LOOK_EVERY, log=log, trouble=trouble)
+        rounds.each_night(
+            self.tonight, stop, log=log, trouble="The vendor's lists weren't compared."
+        )
 
     def tonight(self) -> Found | None:
         """Compare if that is due and nobody else does; None if not."""
         now = self.clock()
-        local = now.astimezone(ZoneInfo(self.zone))
-        if local.hour < HOUR:
+        if not rounds.is_night(now, self.zone, hour=HOUR):
             return None
+        night = now.astimezone(ZoneInfo(self.zone)).date()
         with self.db.transaction() as session:
-            since = _begin(session, local.date(), now, anyway=False)
-        return None if since is None else self._kept(local.date(), since, now)
+            since = _begin(session, night, now, anyway=False)
+        return None if since is None else self._kept(night, since, now)
 
     def now(self, *, dry_run: bool = False) -> Found:
         """Compare at once, whether due or not; a dry run changes nothing and tells the same."""

@@ -2,10 +2,16 @@
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from logging import Logger
+from typing import Final
+from zoneinfo import ZoneInfo
 
 from mailprefs.errors import MailprefsError
+
+NIGHT: Final = timedelta(hours=20)
+"""What is done each night isn't done again before so long has passed."""
+_LOOK_EVERY: Final = timedelta(minutes=10)
 
 
 def go(
@@ -29,3 +35,19 @@ def go(
         except Exception as error:  # noqa: BLE001 - told by its class only: the text may hold anything
             log.error("%s %s", trouble, type(error).__name__)  # noqa: TRY400 - as above
         stop.wait(every.total_seconds())
+
+
+def each_night(
+    once: Callable[[], object], stop: threading.Event, *, log: Logger, trouble: str
+) -> None:
+    """Do *once* every few minutes, which does something when a night's work is due; else as ``go``.
+
+    Not as soon as the process starts: other work is waiting then.
+    """
+    if not stop.wait(_LOOK_EVERY.total_seconds()):
+        go(once, stop, every=_LOOK_EVERY, log=log, trouble=trouble)
+
+
+def is_night(now: datetime, zone: str, *, hour: int) -> bool:
+    """Tell whether *hour* has struck in an IANA *zone*: from then on a night's work is due."""
+    return now.astimezone(ZoneInfo(zone)).hour >= hour

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -51,18 +50,6 @@ def sent(db: Database) -> list[int]:
         campaign = make_campaign(session, make_topic(session), first_hand_over_at=SENT)
         people = [make_recipient(session) for _ in range(40)]
         return make_sent(session, campaign, people, at=SENT)
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "spool"
-
-
-@pytest.fixture
-def writer(directory: Path) -> Iterator[Spool]:
-    spool = Spool(directory, sync_seconds=None)
-    yield spool
-    spool.close()
 
 
 @pytest.fixture

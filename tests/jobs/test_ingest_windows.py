@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -42,18 +42,6 @@ def sent(db: Database) -> list[int]:
         campaign = make_campaign(session, make_topic(session), first_hand_over_at=SENT)
         people = [make_recipient(session) for _ in range(PEOPLE)]
         return make_sent(session, campaign, people, at=SENT)
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "spool"
-
-
-@pytest.fixture
-def writer(directory: Path) -> Iterator[Spool]:
-    spool = Spool(directory, sync_seconds=None)
-    yield spool
-    spool.close()
 
 
 def write_mixed(writer: Spool, sent: Sequence[int]) -> tuple[int, int]:

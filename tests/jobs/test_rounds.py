@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
-from threading import Event
+from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
 
 import pytest
 
@@ -39,3 +39,20 @@ def test_nothing_is_done_any_more_once_it_is_told_to_stop() -> None:
     stop.set()
     rounds.go(lambda: done.append(1), stop, every=timedelta(), log=log, trouble="Not done.")
     assert done == []
+
+
+def test_a_nights_work_does_not_begin_as_soon_as_the_process_starts() -> None:
+    stop, done = Event(), []
+    thread = Thread(
+        target=lambda: rounds.each_night(lambda: done.append(1), stop, log=log, trouble="Not done.")
+    )
+    thread.start()
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert done == []
+
+
+def test_a_night_begins_by_the_clock_of_the_installations_zone() -> None:
+    in_kolkata = datetime(2026, 3, 1, 22, 29, tzinfo=UTC), datetime(2026, 3, 1, 22, 30, tzinfo=UTC)
+    assert [rounds.is_night(now, "Asia/Kolkata", hour=4) for now in in_kolkata] == [False, True]

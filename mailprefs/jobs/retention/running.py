@@ -4,9 +4,8 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from mailprefs import periods
 from mailprefs.db.database import Database
@@ -18,9 +17,7 @@ from mailprefs.periods import Period
 
 HOUR: Final = 4
 """From this hour on, in the installation's zone, a night's run is due."""
-LOOK_EVERY: Final = timedelta(minutes=10)
 TURN: Final = "retention"
-_EVERY: Final = timedelta(hours=20)
 
 log = logging.getLogger("mailprefs.retention")
 
@@ -36,18 +33,16 @@ class Retention:
 
     def run(self, stop: threading.Event) -> None:
         """Apply the rules each night until *stop* is set; what goes wrong is tried the next."""
-        if stop.wait(LOOK_EVERY.total_seconds()):
-            return
         trouble = "What is too old is deleted later."
-        rounds.go(lambda: self.tonight(stop), stop, every=LOOK_EVERY, log=log, trouble=trouble)
+        rounds.each_night(lambda: self.tonight(stop), stop, log=log, trouble=trouble)
 
     def tonight(self, stop: threading.Event | None = None) -> dict[str, int] | None:
         """Apply the rules if that is due and nobody else does; None if not."""
         now = self.clock()
-        if now.astimezone(ZoneInfo(self.zone)).hour < HOUR:
+        if not rounds.is_night(now, self.zone, hour=HOUR):
             return None
         with self.db.transaction() as session:
-            if not take_turn(session, TURN, every=_EVERY, now=now):
+            if not take_turn(session, TURN, every=rounds.NIGHT, now=now):
                 return None
         return self.now(stop)
 
