@@ -94,6 +94,8 @@ KNOWN: Final[Mapping[str, Known]] = MappingProxyType(
         "lifts": _months(36),
         "import_refusals": _days(90),
         "inbound": _days(30, least=4),
+        # A link is good for three days.
+        "data_requests": _months(13),
         "sign_in_links": _days(7),
         "alarms": _months(12),
         "positions": _days(100, least=95),

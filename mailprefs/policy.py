@@ -233,6 +233,13 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
+class DataRequest(StrEnum):
+    """What a person may ask about everything that is kept of them."""
+
+    EXPORT = "export"
+    ERASE = "erase"
+
+
 class KeyScope(StrEnum):
     """What a company's own program may do with its key."""
 

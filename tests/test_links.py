@@ -1,6 +1,7 @@
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import quote, unquote
 
 import pytest
@@ -12,6 +13,7 @@ from mailprefs import links
 from mailprefs.errors import BadSetting, BadToken
 from mailprefs.links import Links, OpenLink, PreferencesLink, SignInLink, UnsubscribeLink
 from mailprefs.links.signing import KeyedBlake2b, PurposeSigner
+from mailprefs.policy import DataRequest
 
 OLD, KEY, NEW = (bytes([seed]) * 16 + b"0123456789abcdef" for seed in (1, 2, 3))
 OURS = Links([KEY])
@@ -32,6 +34,8 @@ def paths(ours: Links) -> dict[str, str]:
         "unsubscribe": ours.unsubscribe_path(RECIPIENT, TOPIC, DELIVERY),
         "preferences": ours.preferences_path(RECIPIENT, DELIVERY),
         "confirm": ours.confirm_path(RECIPIENT, UNTIL),
+        "export": ours.request_path(DataRequest.EXPORT, NONCE),
+        "erase": ours.request_path(DataRequest.ERASE, NONCE),
         "sign-in": ours.sign_in_path(NONCE),
     }
 
@@ -42,6 +46,8 @@ def readers(ours: Links) -> dict[str, Reader]:
         "unsubscribe": ours.read_unsubscribe,
         "preferences": ours.read_preferences,
         "confirm": ours.read_confirm,
+        "export": partial(ours.read_request, DataRequest.EXPORT),
+        "erase": partial(ours.read_request, DataRequest.ERASE),
         "sign-in": ours.read_sign_in,
     }
 
@@ -64,6 +70,8 @@ def test_each_purpose_has_its_own_path() -> None:
     assert made["unsubscribe"].startswith("/u/")
     assert made["preferences"].startswith("/p/")
     assert made["confirm"].startswith("/c/")
+    assert made["export"].startswith("/d/")
+    assert made["erase"].startswith("/e/")
     assert made["sign-in"].startswith("/staff/")
 
 
@@ -73,6 +81,8 @@ def test_what_was_put_in_is_read_again() -> None:
     assert OURS.read_unsubscribe(TOKENS["unsubscribe"]) == UNSUBSCRIBE
     assert OURS.read_preferences(TOKENS["preferences"]) == PreferencesLink(RECIPIENT, DELIVERY)
     assert OURS.read_confirm(TOKENS["confirm"]) == (RECIPIENT, UNTIL)
+    assert OURS.read_request(DataRequest.EXPORT, TOKENS["export"]) == NONCE
+    assert OURS.read_request(DataRequest.ERASE, TOKENS["erase"]) == NONCE
     assert OURS.read_sign_in(TOKENS["sign-in"]) == SignInLink(NONCE)
 
 

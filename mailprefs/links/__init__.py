@@ -3,7 +3,8 @@
 A path is a prefix and a token. The token holds ids only, never a person's address or name, and is
 signed for one purpose: the pixel's token does nothing at the unsubscribe page. Unsubscribe and
 preferences links never expire and need no lookup to be read, so they work for ever, also when
-the delivery they came with is long deleted. A confirmation link says itself until when it is good.
+the delivery they came with is long deleted. A confirmation link says itself until when it is good;
+of a link by which somebody gets all their data or erases it, and of a sign-in, the store knows.
 
 Never use the *text* of a token to tell two requests apart: mail clients change it on the way, and
 what is read from many texts is one link. The ids are what counts.
@@ -18,6 +19,8 @@ unsubscribe    2, recipient 64, topic 64, delivery 64   25 bytes  51
 preferences    1, recipient 32, delivery 64             13 bytes  35
 preferences    2, recipient 64, delivery 64             17 bytes  40
 confirm        1, recipient 64, last second 32          13 bytes  35
+export         1, random number (128 bit)               17 bytes  40
+erase          1, random number (128 bit)               17 bytes  40
 sign-in        1, random number (128 bit)               17 bytes  40
 =============  =======================================  ========  ==================
 
@@ -37,12 +40,14 @@ from mailprefs import keys
 from mailprefs.errors import BadSetting, BadToken
 from mailprefs.links.repair import readings
 from mailprefs.links.signing import FROM_URL, SIGNATURE_LENGTH, TO_URL, PurposeSigner
+from mailprefs.policy import DataRequest
 
 OPEN_PREFIX: Final = "/o/"
 OPEN_SUFFIX: Final = ".gif"
 UNSUBSCRIBE_PREFIX: Final = "/u/"
 PREFERENCES_PREFIX: Final = "/p/"
 CONFIRM_PREFIX: Final = "/c/"
+REQUEST_PREFIXES: Final = {DataRequest.EXPORT: "/d/", DataRequest.ERASE: "/e/"}
 SIGN_IN_PREFIX: Final = "/staff/sign-in/"
 MAILTO_MARK: Final = "u-"
 """What stands before the token in the subject of a mail that says somebody leaves."""
@@ -60,6 +65,7 @@ _OPEN_LENGTH = _OPEN_PAYLOAD + 1 + SIGNATURE_LENGTH + len(OPEN_SUFFIX)
 _UNSUBSCRIBE = {_NARROW: Struct(">BIHQ"), _WIDE: Struct(">BQQQ")}
 _PREFERENCES = {_NARROW: Struct(">BIQ"), _WIDE: Struct(">BQQ")}
 _CONFIRM = Struct(">BQI")
+_REQUEST = Struct(f">B{NONCE_BYTES}s")
 _SIGN_IN = Struct(f">B{NONCE_BYTES}s")
 
 # The mark as it comes back: in capitals, with a hyphen of another kind, or still encoded.
@@ -169,6 +175,10 @@ class Links:
         self._unsubscribe = _Purpose("mailprefs/unsubscribe/v1", _UNSUBSCRIBE, secrets)
         self._preferences = _Purpose("mailprefs/preferences/v1", _PREFERENCES, secrets)
         self._confirm = _Purpose("mailprefs/confirm/v1", {_NARROW: _CONFIRM}, secrets)
+        self._requests = {
+            kind: _Purpose(f"mailprefs/{kind.value}/v1", {_NARROW: _REQUEST}, secrets)
+            for kind in DataRequest
+        }
         self._sign_in = _Purpose("mailprefs/sign-in/v1", {_NARROW: _SIGN_IN}, secrets)
 
     def open_path(self, delivery_id: int) -> str:
@@ -198,6 +208,11 @@ class Links:
     def confirm_path(self, recipient_id: int, until: int) -> str:
         """Give the path by which a person confirms a sign-up, until a second since 1970."""
         return CONFIRM_PREFIX + self._confirm.token(_CONFIRM.pack(_NARROW, recipient_id, until))
+
+    def request_path(self, kind: DataRequest, nonce: bytes) -> str:
+        """Give the path by which a person gets or erases their data; *nonce* is 16 random bytes."""
+        token = self._requests[kind].token(_REQUEST.pack(_NARROW, _whole(nonce)))
+        return REQUEST_PREFIXES[kind] + token
 
     def open_urls(self, base_url: str, delivery_ids: Sequence[int]) -> list[str]:
         """Give the URL of ``open_path`` of each delivery, below *base_url*."""
@@ -235,9 +250,7 @@ class Links:
 
     def sign_in_path(self, nonce: bytes) -> str:
         """Give the path of a staff one-time sign-in; *nonce* is 16 random bytes, stored apart."""
-        if len(nonce) != NONCE_BYTES:
-            raise ValueError(f"a sign-in number has {NONCE_BYTES} bytes")
-        return SIGN_IN_PREFIX + self._sign_in.token(_SIGN_IN.pack(_NARROW, nonce))
+        return SIGN_IN_PREFIX + self._sign_in.token(_SIGN_IN.pack(_NARROW, _whole(nonce)))
 
     def read_open(self, text: object) -> OpenLink:
         """Read what came after ``/o/`` (with ``.gif`` or without); errors.BadToken otherwise."""
@@ -299,12 +312,26 @@ class Links:
         """Read what came after ``/c/``; errors.BadToken otherwise. Whether it is over, ask it."""
         return ConfirmLink(*self._confirm.fields(text)[1:])
 
+    def read_request(self, kind: DataRequest, text: object) -> bytes:
+        """Read what came after the prefix of *kind*; errors.BadToken otherwise.
+
+        Gives the random number; whether it is used up or too old, only the store knows.
+        """
+        nonce: bytes = self._requests[kind].fields(text)[1]
+        return nonce
+
     def read_sign_in(self, text: object) -> SignInLink:
         """Read what came after ``/staff/sign-in/``; errors.BadToken otherwise.
 
         A good token was made by us; whether it is used up or too old, only the store knows.
         """
         return SignInLink(*self._sign_in.fields(text)[1:])
+
+
+def _whole(nonce: bytes) -> bytes:
+    if len(nonce) != NONCE_BYTES:
+        raise ValueError(f"a random number of a link has {NONCE_BYTES} bytes")
+    return nonce
 
 
 def parse_keys(text: str) -> tuple[bytes, ...]:

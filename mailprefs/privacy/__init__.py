@@ -2,6 +2,7 @@
 
 ``erasing``  everything of one person goes, in one transaction, as the columns' marks say
 ``sealing``  the address, unreadable without the keys, until the vendor has erased it, too
+``requests`` the single-use links by which people ask, mailed to the address on file
 ``proof``    what an erasure removed and how far it is, without the person
 """
 

@@ -13,6 +13,7 @@ from mailprefs.schema import (
     opens,
     people,
     reports,
+    requests,
     sending,
     staff,
 )
@@ -30,6 +31,7 @@ GROUPS = (
     opens,
     imports,
     inbound,
+    requests,
     instance,
     alarms,
     sending,

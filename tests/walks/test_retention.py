@@ -14,6 +14,7 @@ from mailprefs.db.database import Database
 from mailprefs.jobs.retention import RULES, STAYS, Retention, Rule
 from mailprefs.policy import (
     AddressOrigin,
+    DataRequest,
     LegalPurpose,
     MessageClass,
     Purpose,
@@ -39,6 +40,7 @@ from mailprefs.schema.imports import Import, ImportedAs, ImportRefusal
 from mailprefs.schema.inbound import InboundRow
 from mailprefs.schema.opens import Measured, Open, SpoolPosition, UndecidedOpen
 from mailprefs.schema.people import Recipient, SignUp, Subscription
+from mailprefs.schema.requests import DataRequestRow
 from mailprefs.schema.sending import Presence
 from mailprefs.schema.staff import SignInLink
 from mailprefs.schema.tables import metadata
@@ -366,6 +368,16 @@ FILLS: dict[str, list[Callable[[World, datetime], IS_LEFT]]] = {
             wish="other",
             is_proven=False,
             attachments=lambda *_: [],
+        )
+    ],
+    "data_requests": [
+        _row(
+            DataRequestRow,
+            nonce_hash=_bytes(32),
+            recipient_id=_person,
+            kind=DataRequest.EXPORT,
+            asked_at=_at,
+            expires_at=_at,
         )
     ],
     "sign_in_links": [

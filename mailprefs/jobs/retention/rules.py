@@ -17,6 +17,7 @@ from mailprefs.schema.events import MalformedEvent, Reconciliation, SoftBounce, 
 from mailprefs.schema.inbound import InboundRow
 from mailprefs.schema.opens import SpoolPosition
 from mailprefs.schema.people import SignUp
+from mailprefs.schema.requests import DataRequestRow
 from mailprefs.schema.sending import Presence
 from mailprefs.schema.staff import SignInLink
 
@@ -214,6 +215,14 @@ RULES: Final = (
         "deleted",
         "a month to answer it, as the law gives for questions about somebody's data",
         rows_of(InboundRow, InboundRow.received_at, InboundRow.id),
+    ),
+    _rule(
+        "data_requests",
+        "data_requests",
+        "that somebody asked for their data or to be erased, and when they used the link for it",
+        "deleted",
+        "to show that they were answered, as long as who got a message of their own",
+        rows_of(DataRequestRow, DataRequestRow.asked_at, DataRequestRow.nonce_hash),
     ),
     _rule(
         "sign_in_links",
