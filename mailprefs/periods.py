@@ -96,6 +96,8 @@ KNOWN: Final[Mapping[str, Known]] = MappingProxyType(
         "inbound": _days(30, least=4),
         # A link is good for three days.
         "data_requests": _months(13),
+        "disclosures": _months(36),
+        "legal_holds": _months(36),
         "sign_in_links": _days(7),
         "alarms": _months(12),
         "positions": _days(100, least=95),

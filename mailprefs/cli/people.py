@@ -30,6 +30,10 @@ from mailprefs.schema.people import Recipient
 
 _SHOWN: Final = 10
 _CLEANED_LATER: Final = "not cleaned yet; `mailprefs run` and `worker` go on with it"
+_PUT_OFF: Final = (
+    "A legal hold is in force, so the erasure is remembered, and done when the hold is lifted. From "
+    "now on no mail goes to this person. For a child, say --child: that is done at once."
+)
 _NEVER_PROVED: Final = (
     "That address was kept out as erased before there was a proof of it; there is nothing to show."
 )
@@ -145,7 +149,7 @@ def show_recipient(address: str, acting_as: str | None, *, as_json: bool) -> Non
 
 @recipient_group.command("erase")
 @click.argument("address")
-@click.option("--child", is_flag=True, help="The person is under 13. It is done alike.")
+@click.option("--child", is_flag=True, help="The person is under 13. No legal hold waits.")
 @console.acting
 @console.type_json
 def erase_recipient(address: str, acting_as: str | None, *, child: bool, as_json: bool) -> None:
@@ -153,16 +157,19 @@ def erase_recipient(address: str, acting_as: str | None, *, child: bool, as_json
 
     What comes out says how many rows of which tables went, and names nobody. Nothing is mailed to
     the person, and why they were erased is stored nowhere: not even that it was a child. Calling it
-    again is no fault, and shows how far it is.
+    again is no fault, and shows how far it is. While a legal hold is in force it is remembered, and
+    done when the hold is lifted; a child's is done at once.
     """
-    del child
     parts = console.opened()
     with parts.db.transaction(Gate.TAKING) as session:
         who = console.actor(session, acting_as, Role.PRIVACY)
-        asked = privacy.Asked(Source.STAFF, who, parts.hasher)
+        asked = privacy.Asked(Source.STAFF, who, parts.hasher, child)
         done = privacy.erase_address(session, address, asked, now=console.now())
     if done is not None:
         wait_for_calls(parts.db, done.calls)
+    if done is not None and done.id is None:
+        console.answer({"is_put_off": True}, as_json=as_json, show=lambda: click.echo(_PUT_OFF))
+        return
     erasures(parts).now()
     with parts.db.reading() as session:
         found = privacy.of(session, parts.hasher, address)

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from mailprefs import audit
+from mailprefs import audit, recipients
 from mailprefs.audit import Actor
 from mailprefs.errors import NotFound
 from mailprefs.inbound.asking import Wish
+from mailprefs.privacy import holds
 from mailprefs.schema.deliveries import Delivery, OwnState, SingleValues
 from mailprefs.schema.inbound import InboundRow
 
@@ -64,17 +65,27 @@ def look_at(session: Session, number: int) -> Shown:
 def handle(session: Session, number: int, actor: Actor, *, now: datetime) -> None:
     """Note that somebody has dealt with a mail, and delete what it says, here and in the forward.
 
+    While a legal hold is in force on who wrote it, what it says stays.
+
     :raises NotFound: for a mail that isn't there (any more).
     """
     row = _found(session, number)
     if row.handled_at is not None:
         return
     row.handled_at, row.handled_by = now, actor.staff_id
-    row.sender = row.subject = row.body = None
-    row.attachments = []
-    if row.forward_id is not None:
-        session.execute(delete(SingleValues).where(SingleValues.delivery_id == row.forward_id))
+    if not _is_held(session, row):
+        row.sender = row.subject = row.body = None
+        row.attachments = []
+        if row.forward_id is not None:
+            session.execute(delete(SingleValues).where(SingleValues.delivery_id == row.forward_id))
     audit.record(session, actor, "inbound_mail.handled", ("inbound_mail", number), now=now)
+
+
+def _is_held(session: Session, row: InboundRow) -> bool:
+    """Tell whether the law keeps what somebody wrote: whoever's token it held, or its sender."""
+    person = None if row.recipient_id is None else recipients.by_id(session, row.recipient_id)
+    hashes = {row.sender_hash, person.address_hash if person else None} - {None}
+    return any(holds.in_force(session, one) for one in hashes if one is not None)
 
 
 def _found(session: Session, number: int) -> InboundRow:

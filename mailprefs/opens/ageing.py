@@ -73,10 +73,11 @@ def next_window(
     return None
 
 
-def reduce(session: Session, window: Window, before: datetime) -> int:
+def reduce(session: Session, window: Window, before: datetime, is_free: ColumnElement[bool]) -> int:
     """Reduce a window's opens from *before* then to delivery, kind and local day.
 
-    The policy version stays: it says under which policy they were collected.
+    Only those that are *free*: no legal hold keeps them. The policy version stays: it says under
+    which policy they were collected.
     """
     turn.take(session)
     its = Campaign.id == window.campaign_id
@@ -87,6 +88,7 @@ def reduce(session: Session, window: Window, before: datetime) -> int:
             Open.delivery_id.between(*window),
             Open.ruleset != _REDUCED,
             Open.first_seen_at < before,
+            is_free,
         )
     )
     reduced = [_reduced(Row(*row), period) for row in rows]
@@ -94,13 +96,13 @@ def reduce(session: Session, window: Window, before: datetime) -> int:
     return len(reduced)
 
 
-def remove(session: Session, window: Window) -> int:
-    """Delete a window's opens, what is measured of it, and what became of it in mailboxes."""
+def remove(
+    session: Session, window: Window, table: type[Evidence], is_free: ColumnElement[bool]
+) -> int:
+    """Delete what of a window stands in one table and is *free*: no legal hold keeps it."""
     turn.take(session)
-    return sum(
-        dialects.changed(session, delete(table).where(table.delivery_id.between(*window)))
-        for table in DELETED
-    )
+    gone = delete(table).where(table.delivery_id.between(*window), is_free)
+    return dialects.changed(session, gone)
 
 
 def mark_reduced(session: Session, campaign_id: int, before: datetime) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Table, delete, false, or_, select, update
+from sqlalchemy import Table, delete, select, update
 from sqlalchemy.orm import Session
 
 from mailprefs import audit, consent, opens, recipients, suppressions
@@ -24,50 +24,51 @@ from mailprefs.db import dialects
 from mailprefs.db.database import require_taking
 from mailprefs.deliveries import flight
 from mailprefs.policy import Source
-from mailprefs.privacy.sealing import seal
+from mailprefs.privacy import holds
+from mailprefs.privacy.sealing import seal, seal_copy
+from mailprefs.privacy.whose import Whose, rows_about, whole
+from mailprefs.privacy.whose import deliveries as deliveries_of
 from mailprefs.schema.base import Erasure, Mark
-from mailprefs.schema.campaigns import Campaign
 from mailprefs.schema.choices import ConsentEntry
-from mailprefs.schema.deliveries import Delivery, SingleValues
+from mailprefs.schema.deliveries import SingleValues
 from mailprefs.schema.erasures import ErasureOrder
 from mailprefs.schema.events import MailboxFact, VendorEventRow
 from mailprefs.schema.inbound import InboundRow
 from mailprefs.schema.people import Recipient
 from mailprefs.schema.tables import metadata
 
-_KEYS: Final = frozenset({"recipient_id", "delivery_id", "address_hash", "sender_hash"})
 _REPEATED_FOR: Final = timedelta(days=7)
 """So long the vendor may tell an event once more, which must not count a second time."""
 
 
 class Asked(NamedTuple):
-    """Who erases, by which door, and the keys of the installation."""
+    """Who erases, by which door, and the keys of the installation.
+
+    *is_child*: the person is under 13, and no legal hold keeps them on file.
+    """
 
     source: Source
     actor: Actor
     hasher: AddressHasher
+    is_child: bool = False
 
 
 class Erased(NamedTuple):
     """What came of it: the number of the erasure, and the requests that the person may be in.
 
-    Whoever answers waits for those to have begun or not (``jobs.in_flight.wait_for_calls``).
+    Whoever answers waits for those to have begun or not (``jobs.in_flight.wait_for_calls``). There
+    is no number while a legal hold puts the erasure off: no mail goes to the person any more, and
+    the rest is done when it is lifted.
     """
 
-    id: int
+    id: int | None
     calls: Sequence[int]
-
-
-class _Whose(NamedTuple):
-    """What everything of one person is found by."""
-
-    recipient_id: int | None
-    address_hash: bytes
-    deliveries: Sequence[int]
 
 
 def erase(session: Session, recipient_id: int, asked: Asked, *, now: datetime) -> Erased | None:
     """Erase one person; give what came of it, or None for somebody who is gone.
+
+    While a legal hold is in force it is remembered only, unless the person is a child.
 
     :raises RuntimeError: in a transaction that wasn't opened with ``Gate.TAKING``.
     """
@@ -92,6 +93,17 @@ def erase_address(session: Session, address: str, asked: Asked, *, now: datetime
     return _erase(session, known, person, asked, now)
 
 
+def erase_held(
+    session: Session, address_hash: bytes, asked: Asked, *, now: datetime
+) -> Erased | None:
+    """Erase whoever was held under an address, where the last hold on them is over.
+
+    :raises RuntimeError: in a transaction that wasn't opened with ``Gate.TAKING``.
+    """
+    person = session.scalar(select(Recipient).where(Recipient.address_hash == address_hash))
+    return None if person is None else erase(session, person.id, asked, now=now)
+
+
 def erased_key(delivery_id: int, what: str) -> str:
     """Give one key for everything of a kind about a delivery of nobody, so that it counts once."""
     text = f"erased {delivery_id} {what}"
@@ -105,9 +117,11 @@ def _erase(
     number = None if person is None else person.id
     calls: Sequence[int] = ()
     if person is not None:
+        calls = flight.carrying(session, person.id)
+        if _is_put_off(session, person, asked, now):
+            return Erased(None, calls)
         # What was read of the person must not be written back.
         session.expunge(person)
-        calls = flight.carrying(session, person.id)
         audit.record(session, asked.actor, "recipient.erased", ("recipient", person.id), now=now)
     removed = _remove(session, number, address_hash, now)
     is_new = suppressions.erase(session, address_hash, asked.hasher.key_id, asked.source, now=now)
@@ -128,6 +142,24 @@ def _erase(
     return Erased(order.id, calls)
 
 
+def _is_put_off(session: Session, person: Recipient, asked: Asked, now: datetime) -> bool:
+    """Tell whether a legal hold puts an erasure off; it is remembered then.
+
+    A child's is done at once. What was held goes into one copy that only the privacy role can have
+    opened, and nothing else is left that could be looked at, mailed or measured.
+    """
+    held = holds.in_force(session, person.address_hash)
+    if not held:
+        return False
+    if not asked.is_child:
+        holds.put_off(session, person, asked.source, asked.actor, now)
+        return True
+    if all(one.sealed is None for one in held):
+        held[0].sealed = seal_copy(asked.hasher, whole(session, person))
+    session.flush()
+    return False
+
+
 def _remove(
     session: Session, recipient_id: int | None, address_hash: bytes, now: datetime
 ) -> dict[str, int]:
@@ -138,8 +170,8 @@ def _remove(
     deliveries: Sequence[int] = ()
     if recipient_id is not None:
         opens.silence(session, recipient_id)
-        deliveries = _deliveries(session, recipient_id)
-    whose = _Whose(recipient_id, address_hash, deliveries)
+        deliveries = deliveries_of(session, recipient_id)
+    whose = Whose(recipient_id, address_hash, deliveries)
     _remember_events(session, whose, now)
     _forget_forwards(session, whose)
     removed = {}
@@ -151,27 +183,15 @@ def _remove(
     return dict(sorted(removed.items()))
 
 
-def _forget_forwards(session: Session, whose: _Whose) -> None:
+def _forget_forwards(session: Session, whose: Whose) -> None:
     """Delete what the person wrote from the messages that passed it on to the contact."""
     forwards = select(InboundRow.forward_id).where(
-        _of(session, metadata.tables[InboundRow.__tablename__], whose)
+        rows_about(session, metadata.tables[InboundRow.__tablename__], whose)
     )
     session.execute(delete(SingleValues).where(SingleValues.delivery_id.in_(forwards)))
 
 
-def _deliveries(session: Session, recipient_id: int) -> Sequence[int]:
-    """List everything that one person was or is to be sent."""
-    his = Delivery.recipient_id == recipient_id
-    in_campaigns = (
-        select(Delivery.id)
-        .join(Campaign, Campaign.id == Delivery.campaign_id)
-        .where(his, Delivery.idempotency_key.is_(None))
-    )
-    single = select(Delivery.id).where(his, Delivery.idempotency_key.is_not(None))
-    return [*session.scalars(in_campaigns), *session.scalars(single)]
-
-
-def _remember_events(session: Session, whose: _Whose, now: datetime) -> None:
+def _remember_events(session: Session, whose: Whose, now: datetime) -> None:
     """Note without the person what was counted lately: the vendor may tell it again."""
     facts = session.execute(
         select(MailboxFact.delivery_id, MailboxFact.event, MailboxFact.occurred_at).where(
@@ -192,42 +212,22 @@ def _remember_events(session: Session, whose: _Whose, now: datetime) -> None:
         session.execute(dialects.insert(session, VendorEventRow).on_conflict_do_nothing(), rows)
 
 
-def _carry_out(session: Session, table: Table, whose: _Whose) -> int:
+def _carry_out(session: Session, table: Table, whose: Whose) -> int:
     """Do with the person's rows of one table what its columns' marks ask for."""
     marks: dict[str, Mark] = {one.name: one.info["mark"] for one in table.columns}
     asked = {mark.erasure for mark in marks.values() if mark.personal}
     if table.name == ConsentEntry.__tablename__:
         return _forget(session, whose.recipient_id) if whose.recipient_id is not None else 0
     if Erasure.ROW in asked:
-        return dialects.changed(session, delete(table).where(_of(session, table, whose)))
+        return dialects.changed(session, delete(table).where(rows_about(session, table, whose)))
     if Erasure.NULL in asked:
         emptied: dict[str, Any] = {
             name: None for name, mark in marks.items() if mark.erasure is Erasure.NULL
         }
         return dialects.changed(
-            session, update(table).where(_of(session, table, whose)).values(emptied)
+            session, update(table).where(rows_about(session, table, whose)).values(emptied)
         )
     return 0
-
-
-def _of(session: Session, table: Table, whose: _Whose) -> ColumnElement[bool]:
-    """Give which rows of a table are about the person; as ``tests/walks`` asks, there is a way."""
-    names = set(table.c.keys())
-    if table.name != Recipient.__tablename__ and not names & _KEYS:
-        msg = f"Nothing in {table.name} says whose its rows are."
-        raise LookupError(msg)
-    ways: list[ColumnElement[bool]] = []
-    # Nobody's number is no number: a row that is nobody's is not of somebody unknown.
-    if whose.recipient_id is not None and "recipient_id" in names:
-        ways.append(table.c.recipient_id == whose.recipient_id)
-    if whose.recipient_id is not None and table.name == Recipient.__tablename__:
-        ways.append(table.c.id == whose.recipient_id)
-    if "delivery_id" in names:
-        ways.append(dialects.among(session, table.c.delivery_id, whose.deliveries))
-    elif table.name != Recipient.__tablename__:
-        hashes = names & {"address_hash", "sender_hash"}
-        ways += [table.c[name] == whose.address_hash for name in sorted(hashes)]
-    return or_(false(), *ways)
 
 
 def _forget(session: Session, recipient_id: int) -> int:

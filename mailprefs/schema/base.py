@@ -30,6 +30,7 @@ class Retention(StrEnum):
     INBOUND = "until somebody has dealt with it, 30 days at most"
     STAFF = "while the person is on the staff"
     ORDER = "until the order to erase is carried out"
+    HOLD = "until the legal hold is lifted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ KEYED_HASH = Mark(personal=True, erasure=Erasure.KEEP, retention=Retention.ALWAY
 SILENCED = Mark(personal=True, erasure=Erasure.KEEP, retention=Retention.ALWAYS)
 # What an erasure that is under way needs: gone as soon as it has been carried out everywhere.
 SEALED = Mark(personal=True, erasure=Erasure.KEEP, retention=Retention.ORDER)
+# What an erased child's data is sealed into while a legal hold is in force.
+SEALED_COPY = Mark(personal=True, erasure=Erasure.KEEP, retention=Retention.HOLD)
 OF_STAFF = Mark(personal=True, erasure=Erasure.KEEP, retention=Retention.STAFF)
 
 

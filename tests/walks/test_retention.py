@@ -38,6 +38,7 @@ from mailprefs.schema.events import (
 )
 from mailprefs.schema.imports import Import, ImportedAs, ImportRefusal
 from mailprefs.schema.inbound import InboundRow
+from mailprefs.schema.legal import Disclosure, DisclosureBasis, LegalHold
 from mailprefs.schema.opens import Measured, Open, SpoolPosition, UndecidedOpen
 from mailprefs.schema.people import Recipient, SignUp, Subscription
 from mailprefs.schema.requests import DataRequestRow
@@ -291,6 +292,23 @@ def a_refused_line(world: World, at: datetime) -> IS_LEFT:
     return row(world, at)
 
 
+def a_disclosure_of_one(world: World, at: datetime) -> IS_LEFT:
+    told = stored(
+        world.session,
+        Disclosure(
+            at=at,
+            basis=DisclosureBasis.LAW,
+            to_whom="The court of Exampletown",
+            fields="address",
+            n=1,
+            reason="It asked.",
+            recipient_id=_person(world, at),
+        ),
+    )
+    number = told.id
+    return lambda session: session.get_one(Disclosure, number).recipient_id is not None
+
+
 def _person(world: World, at: datetime) -> int:
     del at
     return make_recipient(world.session).id
@@ -298,7 +316,15 @@ def _person(world: World, at: datetime) -> int:
 
 FILLS: dict[str, list[Callable[[World, datetime], IS_LEFT]]] = {
     "undecided": [
-        _row(UndecidedOpen, delivery_id=_sent, kind=1, at=_at, reason=1, ruleset=3, client=1)
+        _row(
+            UndecidedOpen,
+            delivery_id=_sent,
+            kind=1,
+            at=_at,
+            reason=1,
+            ruleset=3,
+            client=1,
+        )
     ],
     "evidence": [
         an_open,
@@ -378,6 +404,17 @@ FILLS: dict[str, list[Callable[[World, datetime], IS_LEFT]]] = {
             kind=DataRequest.EXPORT,
             asked_at=_at,
             expires_at=_at,
+        )
+    ],
+    "disclosures": [a_disclosure_of_one],
+    "legal_holds": [
+        _row(
+            LegalHold,
+            address_hash=_bytes(16),
+            address_key_id=1,
+            reason="The court asks.",
+            placed_at=_at,
+            lifted_at=_at,
         )
     ],
     "sign_in_links": [

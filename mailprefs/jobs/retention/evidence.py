@@ -12,7 +12,8 @@ from mailprefs.jobs.retention import stepping
 from mailprefs.jobs.retention.stepping import NOTHING, Found, Way, found_of
 from mailprefs.opens import ageing, turn
 from mailprefs.opens.ageing import Window
-from mailprefs.schema.opens import UndecidedOpen
+from mailprefs.privacy.holds import Held
+from mailprefs.schema.opens import Open, UndecidedOpen
 
 
 def undecided() -> Way:
@@ -28,10 +29,11 @@ def undecided() -> Way:
         ).all()
         return found_of(ids, ids[-1] if ids else None)
 
-    def change(session: Session, before: datetime, ids: Sequence[Any]) -> int:
+    def change(session: Session, before: datetime, ids: Sequence[Any], held: Held) -> int:
         turn.take(session)
         listed = dialects.among(session, UndecidedOpen.delivery_id, ids)
-        old = delete(UndecidedOpen).where(listed, UndecidedOpen.at < before)
+        is_free = held.spares(session, UndecidedOpen)
+        old = delete(UndecidedOpen).where(listed, UndecidedOpen.at < before, is_free)
         return dialects.changed(session, old)
 
     return Way(find, change)
@@ -44,11 +46,12 @@ def details() -> Way:
         listed = ageing.with_details(session, before)
         return _found(ageing.next_window(session, listed, ageing.REDUCED, last or 0))
 
-    def change(session: Session, before: datetime, windows: Sequence[Any]) -> int:
-        return sum(ageing.reduce(session, window, before) for window in windows)
+    def change(session: Session, before: datetime, windows: Sequence[Any], held: Held) -> int:
+        is_free = held.spares(session, Open)
+        return sum(ageing.reduce(session, window, before, is_free) for window in windows)
 
-    def mark(session: Session, before: datetime) -> None:
-        for campaign_id in ageing.with_details(session, before):
+    def mark(session: Session, before: datetime, held: Held) -> None:
+        for campaign_id in set(ageing.with_details(session, before)) - held.campaigns:
             ageing.mark_reduced(session, campaign_id, before)
 
     return Way(find, change, mark)
@@ -61,12 +64,16 @@ def whole() -> Way:
         listed = ageing.with_evidence(session, before)
         return _found(ageing.next_window(session, listed, ageing.DELETED, last or 0))
 
-    def change(session: Session, before: datetime, windows: Sequence[Any]) -> int:
+    def change(session: Session, before: datetime, windows: Sequence[Any], held: Held) -> int:
         del before  # a campaign's evidence is as old as the campaign
-        return sum(ageing.remove(session, window) for window in windows)
+        return sum(
+            ageing.remove(session, window, table, held.spares(session, table))
+            for window in windows
+            for table in ageing.DELETED
+        )
 
-    def mark(session: Session, before: datetime) -> None:
-        for campaign_id in ageing.with_evidence(session, before):
+    def mark(session: Session, before: datetime, held: Held) -> None:
+        for campaign_id in set(ageing.with_evidence(session, before)) - held.campaigns:
             ageing.mark_deleted(session, campaign_id)
 
     return Way(find, change, mark)

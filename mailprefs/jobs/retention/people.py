@@ -11,6 +11,7 @@ from mailprefs import consent
 from mailprefs.db import dialects
 from mailprefs.jobs.retention.stepping import NOTHING, Found, Way
 from mailprefs.policy import AddressOrigin, Choice, SubscriptionState
+from mailprefs.privacy.holds import Held
 from mailprefs.schema.base import Base, Erasure
 from mailprefs.schema.choices import ConsentEntry
 from mailprefs.schema.deliveries import Delivery
@@ -26,12 +27,12 @@ def apple() -> Way:
     def find(session: Session, before: datetime, last: Any) -> Found:  # noqa: ANN401 - a recipient
         return _among_all(session, Recipient.apple_seen_on < before.date(), last)
 
-    def change(session: Session, before: datetime, ids: Sequence[Any]) -> int:
+    def change(session: Session, before: datetime, ids: Sequence[Any], held: Held) -> int:
         # Whom somebody else is just writing to comes the next night: nobody waits for this.
         free = session.scalars(
             select(Recipient.id)
             .where(dialects.among(session, Recipient.id, ids))
-            .where(Recipient.apple_seen_on < before.date())
+            .where(Recipient.apple_seen_on < before.date(), held.spares(session, Recipient))
             .order_by(Recipient.id)
             .with_for_update(skip_locked=True)
         ).all()
@@ -62,9 +63,11 @@ def unconfirmed() -> Way:
         ids = {one: [row.id for row in theirs if row.recipient_id == one] for one in people}
         return Found(list(ids.items()), last)
 
-    def change(session: Session, before: datetime, found: Sequence[Any]) -> int:
+    def change(session: Session, before: datetime, found: Sequence[Any], held: Held) -> int:
         listed = dialects.among(session, Recipient.id, [one for one, _ in found])
-        query = select(Recipient.id).where(listed, _is_unconfirmed(before)).with_for_update()
+        is_free = held.spares(session, Recipient)
+        query = select(Recipient.id).where(listed, _is_unconfirmed(before), is_free)
+        query = query.with_for_update()
         still = set(session.scalars(query))
         _remove(session, still, [one for who, ids in found if who in still for one in ids])
         return len(still)
@@ -95,8 +98,9 @@ def gone() -> Way:
         keys = [one for one in old if one not in known]
         return Found(keys, ids[-1] if len(ids) == _LOOKED_AT else None)
 
-    def change(session: Session, before: datetime, ids: Sequence[Any]) -> int:
-        del before  # nothing is appended about somebody who is gone
+    def change(session: Session, before: datetime, ids: Sequence[Any], held: Held) -> int:
+        # Nothing is appended about somebody who is gone, nor is anybody gone whose data is held.
+        del before, held
         rows = 0
         for one in ids:
             while more := consent.forget(session, one):

@@ -13,8 +13,9 @@ from mailprefs.policy import MessageClass
 from mailprefs.schema.alarms import Alarm
 from mailprefs.schema.choices import ReasonGiven, SuppressionLift
 from mailprefs.schema.deliveries import LastPromotion
-from mailprefs.schema.events import MalformedEvent, Reconciliation, SoftBounce, VendorEventRow
+from mailprefs.schema.events import MalformedEvent, SoftBounce, VendorEventRow
 from mailprefs.schema.inbound import InboundRow
+from mailprefs.schema.legal import LegalHold
 from mailprefs.schema.opens import SpoolPosition
 from mailprefs.schema.people import SignUp
 from mailprefs.schema.requests import DataRequestRow
@@ -136,7 +137,7 @@ RULES: Final = (
         "what a night's comparison with the vendor's lists came to",
         "deleted",
         "it names people by number whom the vendor holds back",
-        rows_of(Reconciliation, Reconciliation.started_at, Reconciliation.night),
+        proof.reconciliations(),
     ),
     _rule(
         "last_promotions",
@@ -225,6 +226,22 @@ RULES: Final = (
         rows_of(DataRequestRow, DataRequestRow.asked_at, DataRequestRow.nonce_hash),
     ),
     _rule(
+        "disclosures",
+        "disclosures",
+        "whose data was disclosed to an authority or a company, where it was one person's",
+        "the entry is nobody's; to whom, what, when and why stay",
+        "as the choices in the ledger: to answer whoever asks where their data went",
+        proof.disclosures(),
+    ),
+    _rule(
+        "legal_holds",
+        "legal_holds",
+        "a legal hold, from when it was lifted",
+        "deleted; the audit stays",
+        "proof of why something was kept, for as long as claims can usually be made",
+        rows_of(LegalHold, LegalHold.lifted_at, LegalHold.id),
+    ),
+    _rule(
         "sign_in_links",
         "sign_in_links",
         "a link that signed staff in, or expired",
@@ -268,6 +285,7 @@ STAYS: Final = {
     "silenced_deliveries": "the number of a message that is never counted, whoever restores what",
     "consent_entries": "hash and time of every entry, or the chain would prove nothing; all of it "
     "while the person is on file",
+    "disclosures": "to whom which fields of how many people went, when, on what ground and why",
     "consent_head": "where the ledger ends",
     "ledger_checks": "how far the ledger is checked",
     "policy_versions": "every text that anybody ever agreed under",

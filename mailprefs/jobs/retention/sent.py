@@ -11,6 +11,7 @@ from mailprefs.db import dialects
 from mailprefs.jobs.retention import stepping
 from mailprefs.jobs.retention.stepping import NOTHING, Found, Way, found_of
 from mailprefs.policy import MessageClass
+from mailprefs.privacy.holds import Held
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.deliveries import Batch, BatchState, Delivery, HandOver, SingleValues
 from mailprefs.schema.events import MailboxFact
@@ -37,10 +38,11 @@ def links(message_class: MessageClass) -> Way:
                 return Found([row.id for row in rows], (number, rows[-1].recipient_id))
         return NOTHING
 
-    def change(session: Session, before: datetime, ids: Sequence[Any]) -> int:
+    def change(session: Session, before: datetime, ids: Sequence[Any], held: Held) -> int:
         del before  # a campaign that has ended doesn't begin again
         listed = dialects.among(session, Delivery.id, ids)
-        return dialects.changed(session, update(Delivery).where(listed).values(recipient_id=None))
+        cut = update(Delivery).where(listed, held.spares(session, Delivery))
+        return dialects.changed(session, cut.values(recipient_id=None))
 
     return Way(find, change)
 
@@ -63,13 +65,13 @@ def single_messages() -> Way:
                 return Found(ids, ids[-1])
         return NOTHING
 
-    def change(session: Session, before: datetime, ids: Sequence[Any]) -> int:
+    def change(session: Session, before: datetime, ids: Sequence[Any], held: Held) -> int:
         del before  # they are as old as they were when they were found
-        facts = delete(MailboxFact).where(dialects.among(session, MailboxFact.delivery_id, ids))
-        session.execute(facts)
+        facts = dialects.among(session, MailboxFact.delivery_id, ids)
+        session.execute(delete(MailboxFact).where(facts, held.spares(session, MailboxFact)))
         listed = dialects.among(session, Delivery.id, ids)
-        cut = update(Delivery).where(listed).values(recipient_id=None, idempotency_key=None)
-        return dialects.changed(session, cut)
+        cut = update(Delivery).where(listed, held.spares(session, Delivery))
+        return dialects.changed(session, cut.values(recipient_id=None, idempotency_key=None))
 
     return Way(find, change)
 
@@ -91,9 +93,10 @@ def single_values() -> Way:
                 return Found(ids, ids[-1])
         return NOTHING
 
-    def change(session: Session, before: datetime, ids: Sequence[Any]) -> int:
+    def change(session: Session, before: datetime, ids: Sequence[Any], held: Held) -> int:
         del before  # as above
-        gone = delete(SingleValues).where(dialects.among(session, key, ids))
+        listed = dialects.among(session, key, ids)
+        gone = delete(SingleValues).where(listed, held.spares(session, SingleValues))
         return dialects.changed(session, gone)
 
     return Way(find, change)
@@ -114,9 +117,10 @@ def hand_overs() -> Way:
         rows = session.execute(query).all()
         return found_of([row.id for row in rows], tuple(rows[-1]) if rows else None)
 
-    def change(session: Session, before: datetime, ids: Sequence[Any]) -> int:
+    def change(session: Session, before: datetime, ids: Sequence[Any], held: Held) -> int:
         listed = dialects.among(session, HandOver.id, ids)
-        forget = update(HandOver).where(listed, says(before)).values(reason=None)
+        is_free = held.spares_batches(session, HandOver.batch_id)
+        forget = update(HandOver).where(listed, says(before), is_free).values(reason=None)
         return dialects.changed(session, forget)
 
     return Way(find, change)

@@ -17,6 +17,8 @@ from sqlalchemy.orm import QueryableAttribute, Session
 
 from mailprefs.db import dialects
 from mailprefs.db.database import Database
+from mailprefs.privacy import holds
+from mailprefs.privacy.holds import Held
 from mailprefs.schema.base import Base
 
 AT_ONCE: Final = 200
@@ -34,10 +36,12 @@ NOTHING: Final = Found((), None)
 
 Find = Callable[[Session, datetime, Any], Found]
 """Looks for what is older than an instant, after the last place; reading only."""
-Change = Callable[[Session, datetime, Sequence[Any]], int]
-"""Reduces or deletes what was found, if it is still older; gives how many rows that were."""
-Mark = Callable[[Session, datetime], None]
-"""Notes what needs not be looked at again."""
+Change = Callable[[Session, datetime, Sequence[Any], Held], int]
+"""Reduces or deletes what was found, if it is still older; gives how many rows that were.
+
+What is of people whose data is held by law stays as it is, until the hold is lifted."""
+Mark = Callable[[Session, datetime, Held], None]
+"""Notes what needs not be looked at again; not where something is held."""
 
 
 class Way(NamedTuple):
@@ -72,7 +76,8 @@ def take(
             rows = 0
             # What a power cut takes back is found again; waiting for the disk would hold others up.
             with suppress(_OnlyLooking), db.transaction(durable=False) as session:
-                rows = way.change(session, before, keys[first : first + AT_ONCE])
+                held = holds.held(session)
+                rows = way.change(session, before, keys[first : first + AT_ONCE], held)
                 if dry_run:
                     raise _OnlyLooking
             yield rows
@@ -84,7 +89,7 @@ def take(
             break
     if way.mark is not None and not dry_run:
         with db.transaction() as session:
-            way.mark(session, before)
+            way.mark(session, before, holds.held(session))
 
 
 def rows_of(
@@ -106,8 +111,10 @@ def rows_of(
         rows = session.execute(query).all()
         return found_of([row[1] for row in rows], tuple(rows[-1]) if rows else None)
 
-    def change(session: Session, before: datetime, keys: Sequence[Any]) -> int:
-        return dialects.changed(session, delete(table).where(key.in_(keys), *is_old(before)))
+    def change(session: Session, before: datetime, keys: Sequence[Any], held: Held) -> int:
+        is_free = held.spares(session, table)
+        gone = delete(table).where(key.in_(keys), *is_old(before), is_free)
+        return dialects.changed(session, gone)
 
     return Way(find, change)
 

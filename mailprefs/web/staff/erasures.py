@@ -22,6 +22,10 @@ from mailprefs.web.staff import looking
 WORD: Final = "erase"
 """What is typed to erase somebody."""
 SHOWN: Final = 100
+_PUT_OFF: Final = (
+    "Remembered: a legal hold is in force, so this person is erased when it is lifted. No mail goes "
+    "to them from now on."
+)
 
 routes = Blueprint("erasures", __name__, url_prefix="/erasures")
 
@@ -40,6 +44,8 @@ def listed() -> str:
 def erase(recipient_id: int) -> Response:
     """Erase one person everywhere; in force when this answers.
 
+    While a legal hold is in force it is remembered only, unless the person is a child.
+
     :raises NotFound: for somebody who wasn't found by their address just now, or is gone.
     :raises BadInput: unless the word is typed.
     """
@@ -50,12 +56,15 @@ def erase(recipient_id: int) -> Response:
     if request.form.get("typed", "").strip().lower() != WORD:
         msg = f"Type “{WORD}” to erase this person; nothing was changed."
         raise BadInput(msg)
-    asked = Asked(Source.STAFF, auth.actor(), parts.hasher)
+    asked = Asked(Source.STAFF, auth.actor(), parts.hasher, is_child="child" in request.form)
     with parts.db.transaction(Gate.TAKING) as session:
         done = privacy.erase(session, recipient_id, asked, now=parts.clock())
     if done is None:
         msg = f"There is no recipient {recipient_id}; one who was erased is gone for good."
         raise NotFound(msg)
     wait_for_calls(parts.db, done.calls)
+    if done.id is None:
+        flash(_PUT_OFF)
+        return redirect(url_for("staff.people.show", recipient_id=recipient_id), code=303)
     flash(f"Erased. The proof is number {done.id}; the vendor and the files follow in a moment.")
     return redirect(url_for("staff.erasures.listed"), code=303)
