@@ -31,8 +31,8 @@ from mailprefs.schema.people import Recipient
 _SHOWN: Final = 10
 _CLEANED_LATER: Final = "not cleaned yet; `mailprefs run` and `worker` go on with it"
 _PUT_OFF: Final = (
-    "A legal hold is in force, so the erasure is remembered, and done when the hold is lifted. From "
-    "now on no mail goes to this person. For a child, say --child: that is done at once."
+    "A legal hold is in force, so the erasure is remembered, and done when the hold is lifted. "
+    "From now on no mail goes to this person. For a child, say --child: that is done at once."
 )
 _NEVER_PROVED: Final = (
     "That address was kept out as erased before there was a proof of it; there is nothing to show."

@@ -139,13 +139,16 @@ def _line(one: Disclosure) -> Line:
 def _of_vendor(session: Session) -> Iterator[Line]:
     """Add up the vendor's calls, year by year, the newest first."""
     at = HandOver.claimed_at
-    first, last = session.execute(select(func.min(at), func.max(at))).one()
-    if first is None:
+    first = session.scalar(select(func.min(at)))
+    last = session.scalar(select(func.max(at)))
+    if first is None or last is None:
         return
     for year in range(last.astimezone(UTC).year, first.astimezone(UTC).year - 1, -1):
         begin, end = (datetime(one, 1, 1, tzinfo=UTC) for one in (year, year + 1))
         rows = session.execute(
-            select(HandOver.vendor, HandOver.fields, func.sum(HandOver.n), func.min(at), func.max(at))
+            select(
+                HandOver.vendor, HandOver.fields, func.sum(HandOver.n), func.min(at), func.max(at)
+            )
             # A request that never began disclosed nothing.
             .where(at >= begin, at < end, HandOver.outcome.is_distinct_from(GIVEN_BACK))
             .group_by(HandOver.vendor, HandOver.fields)

@@ -64,7 +64,7 @@ def erase(db: Database, clock: Clock, *addresses: str) -> list[int]:
         with db.transaction(Gate.TAKING) as session:
             make_recipient(session, address)
             done = privacy.erase_address(session, address, ASKED, now=clock.now)
-            assert done is not None
+            assert done is not None and done.id is not None
             found.append(done.id)
     return found
 

@@ -150,7 +150,7 @@ def people(db: Database) -> People:
 def erase(db: Database, recipient_id: int) -> privacy.Proof:
     with db.transaction(Gate.TAKING) as session:
         done = privacy.erase(session, recipient_id, ASKED, now=NOW)
-        assert done is not None
+        assert done is not None and done.id is not None
         return privacy.by_id(session, done.id)
 
 
@@ -238,7 +238,7 @@ def test_an_address_that_is_nobodys_takes_nothing_of_nobodys_along(
     erase(db, people.ada.id)
     with db.transaction(Gate.TAKING) as session:
         done = privacy.erase_address(session, "cy@example.org", ASKED, now=NOW)
-        assert done is not None
+        assert done is not None and done.id is not None
         assert privacy.by_id(session, done.id).removed == {}
         assert session.query(InboundRow).filter_by(digest=digest).count() == 1
 

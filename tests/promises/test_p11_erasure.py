@@ -132,7 +132,7 @@ def erase(company: Company, address: str) -> int:
     asked = Asked(Source.STAFF, CONSOLE, company.parts.hasher)
     with company.db.transaction(Gate.TAKING) as session:
         done = privacy.erase_address(session, address, asked, now=company.clock())
-    assert done is not None
+    assert done is not None and done.id is not None
     return done.id
 
 

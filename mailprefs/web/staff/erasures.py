@@ -23,8 +23,8 @@ WORD: Final = "erase"
 """What is typed to erase somebody."""
 SHOWN: Final = 100
 _PUT_OFF: Final = (
-    "Remembered: a legal hold is in force, so this person is erased when it is lifted. No mail goes "
-    "to them from now on."
+    "Remembered: a legal hold is in force, so this person is erased when it is lifted. No mail "
+    "goes to them from now on."
 )
 
 routes = Blueprint("erasures", __name__, url_prefix="/erasures")
