@@ -5,7 +5,7 @@ long, and whatever broke off is found again. Once nothing more can come, a campa
 never read again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -97,12 +97,15 @@ def reduce(session: Session, window: Window, before: datetime, is_free: ColumnEl
 
 
 def remove(
-    session: Session, window: Window, table: type[Evidence], is_free: ColumnElement[bool]
+    session: Session, window: Window, is_free: Callable[[type[Evidence]], ColumnElement[bool]]
 ) -> int:
-    """Delete what of a window stands in one table and is *free*: no legal hold keeps it."""
+    """Delete a window's opens, what is measured of it, and what became of it in mailboxes.
+
+    Only what is *free*, asked for each table: no legal hold keeps it.
+    """
     turn.take(session)
-    gone = delete(table).where(table.delivery_id.between(*window), is_free)
-    return dialects.changed(session, gone)
+    gone = (delete(one).where(one.delivery_id.between(*window), is_free(one)) for one in DELETED)
+    return sum(dialects.changed(session, one) for one in gone)
 
 
 def mark_reduced(session: Session, campaign_id: int, before: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -66,11 +67,8 @@ def whole() -> Way:
 
     def change(session: Session, before: datetime, windows: Sequence[Any], held: Held) -> int:
         del before  # a campaign's evidence is as old as the campaign
-        return sum(
-            ageing.remove(session, window, table, held.spares(session, table))
-            for window in windows
-            for table in ageing.DELETED
-        )
+        is_free = partial(held.spares, session)
+        return sum(ageing.remove(session, window, is_free) for window in windows)
 
     def mark(session: Session, before: datetime, held: Held) -> None:
         for campaign_id in set(ageing.with_evidence(session, before)) - held.campaigns:
