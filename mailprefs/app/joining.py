@@ -62,7 +62,6 @@ def create_app(parts: Parts) -> "Flask":
         access,
         current,
         errors,
-        fresh_links,
         headers,
         pages,
         pixel,
@@ -80,7 +79,6 @@ def create_app(parts: Parts) -> "Flask":
     tokens.install(app)
     current.install(app, parts)
     untouched = frozenset({pixel.ENDPOINT})
-    fresh_links.install(app, parts)
     pages.install(app, parts.settings)
     headers.install(app, parts.settings, untouched=untouched)
     request_log.install(app, untouched=untouched | {"static", "health.healthz", "metrics.show"})
@@ -95,6 +93,7 @@ def _routes(app: "Flask", parts: Parts) -> None:
     """Register every blueprint: recipients' first, then those behind a sign-in or a key."""
     from mailprefs.web import (
         auth,
+        child_reports,
         confirmations,
         fresh_links,
         front,
@@ -112,9 +111,10 @@ def _routes(app: "Flask", parts: Parts) -> None:
     from mailprefs.web.staff import pages as staff_pages
 
     auth.install(app, parts.db)
-    sign_up.install(app, parts)
-    asked = (sign_up, confirmations)
-    recipients = (pixel, unsubscribe, preferences, fresh_links, *asked, front, policy)
+    for module in (sign_up, fresh_links, child_reports):
+        module.install(app, parts)
+    asked = (fresh_links, sign_up, confirmations, child_reports)
+    recipients = (pixel, unsubscribe, preferences, *asked, front, policy)
     for module in (*recipients, webhooks, inbound, health, metrics, staff_pages, api):
         app.register_blueprint(module.routes)
 

@@ -6,7 +6,8 @@ for this installation, and listed for the privacy role; none of it changes anyth
 
 from mailprefs.inbound.asking import Wish, wish_of
 from mailprefs.inbound.forwarding import TEMPLATE, Unforwarded, unforwarded
-from mailprefs.inbound.keeping import Shown, handle, listed, look_at
+from mailprefs.inbound.keeping import Shown, handle, listed, look_at, waiting
+from mailprefs.inbound.reporting import report_child, reported_address
 from mailprefs.inbound.taking import Desk, Taken, take
 
 __all__ = [
@@ -19,7 +20,10 @@ __all__ = [
     "handle",
     "listed",
     "look_at",
+    "report_child",
+    "reported_address",
     "take",
     "unforwarded",
+    "waiting",
     "wish_of",
 ]

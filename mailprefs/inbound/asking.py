@@ -67,6 +67,7 @@ class Wish(StrEnum):
     LEAVE = "leave"
     LEAVE_UNPROVEN = "leave_without_token"
     DATA = "data_request"
+    CHILD = "child_report"
     AUTOMATIC = "automatic"
     OTHER = "other"
 

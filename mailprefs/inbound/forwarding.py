@@ -31,6 +31,7 @@ _WIDTH, _NARROW = 200, 80
 _ABOUT: Final[Mapping[Wish, str]] = {
     Wish.DATA: "It is about somebody's personal data; the law sets a time for the answer.",
     Wish.LEAVE_UNPROVEN: "It asks to be taken off the list, without the link of a message.",
+    Wish.CHILD: "Somebody says that an address is a child's; it stands on the page below only.",
 }
 _PASSED_ON: Final = tuple(wish.value for wish in Wish if wish.is_forwarded)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from mailprefs import audit, recipients
@@ -45,6 +45,13 @@ def listed(session: Session, *, limit: int, before_id: int | None = None) -> lis
     if before_id is not None:
         query = query.where(InboundRow.id < before_id)
     return [_shown(row, state) for row, state in session.execute(query)]
+
+
+def waiting(session: Session) -> int:
+    """Give how many a person has to read and nobody has dealt with."""
+    read = [wish.value for wish in Wish if wish.is_forwarded]
+    query = select(func.count()).where(InboundRow.handled_at.is_(None), InboundRow.wish.in_(read))
+    return session.scalar(query) or 0
 
 
 def look_at(session: Session, number: int) -> Shown:

@@ -111,15 +111,20 @@ def take(
     if _may_get_link(wish, mail, writer):
         row.link_id = _tried(session, lambda: _link(session, writer, now))
     if wish.is_forwarded:
-        url = f"{desk.base_url}/staff/inbound"
-        row.forward_id = _tried(
-            session,
-            lambda: forwarding.queue(
-                session, desk.hasher, desk.contact, row, mail, url=url, now=now
-            ),
-        )
+        pass_on(session, desk, row, mail, now=now)
     session.flush()
     return Taken(wish, is_new=True, left=left)
+
+
+def pass_on(
+    session: Session, desk: Desk, row: InboundRow, mail: InboundMail, *, now: datetime
+) -> None:
+    """Queue the message to the contact about what is kept in *row*, if that can be done."""
+    url = f"{desk.base_url}/staff/inbound"
+    row.forward_id = _tried(
+        session,
+        lambda: forwarding.queue(session, desk.hasher, desk.contact, row, mail, url=url, now=now),
+    )
 
 
 def _writer(session: Session, desk: Desk, mail: InboundMail) -> _Writer:

@@ -1,4 +1,4 @@
-"""Mail that people wrote to us, kept for a short while."""
+"""What people wrote to us or told us on our pages, kept for a short while."""
 
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from mailprefs.schema.base import INBOUND, Base, BigId, Document, UtcDateTime, c
 
 
 class InboundRow(Base):
-    """One mail to our mailbox.
+    """One mail to our mailbox, or one address that was reported as a child's.
 
     What it says is kept until somebody has dealt with it, and 30 days at most; that it came, for 30
     days, so that a copy of it does nothing.
@@ -35,14 +35,16 @@ class InboundRow(Base):
     )
 
     id: Mapped[int] = column(BigId, primary_key=True, mark=INBOUND)
-    # Keyed: the same for all copies of one mail, and nothing can be told from it.
+    # Keyed: the same for all copies of one mail, and nothing can be told from it; random for what
+    # has no copies.
     digest: Mapped[bytes] = column(LargeBinary(16), mark=INBOUND)
     received_at: Mapped[datetime] = column(UtcDateTime, mark=INBOUND)
     # An inbound.Wish.
     wish: Mapped[str] = column(String(24), mark=INBOUND)
-    # Whose token it held, else who is on file under the sender's address.
+    # Whose token it held, else who is on file under the address of ``sender_hash``.
     recipient_id: Mapped[int | None] = column(BigId, mark=INBOUND)
-    # Keyed, as ``recipients.address_hash``: so that erasing finds it whoever is on file.
+    # The sender's address, or the reported one, keyed as ``recipients.address_hash``: so that
+    # erasing finds it whoever is on file.
     sender_hash: Mapped[bytes | None] = column(LargeBinary(16), mark=INBOUND)
     # The sender's domain vouched for it.
     is_proven: Mapped[bool] = column(Boolean, mark=INBOUND)

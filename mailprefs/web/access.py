@@ -17,6 +17,8 @@ _RULE = "mailprefs_access"
 PUBLIC: frozenset[str] = frozenset(
     {
         "static",
+        "child_reports.ask",
+        "child_reports.report",
         "confirmations.confirm",
         "confirmations.show",
         "fresh_links.ask",

@@ -19,7 +19,7 @@ from mailprefs.web.current import here
 from mailprefs.web.errors import in_words, trouble
 from mailprefs.web.parts import Parts
 from mailprefs.web.speaking import gettext
-from mailprefs.web.visitors import Allowance, visitor
+from mailprefs.web.visitors import TOO_OFTEN, Allowance, visitor
 
 TEMPLATE: Final = "fresh_link"
 MOST: Final = 20
@@ -30,9 +30,6 @@ _EXTENSION: Final = "mailprefs_fresh_links"
 _SENT: Final = gettext_noop(
     "If the address is one that we write to, a fresh link is on its way to it. It may take a few "
     "minutes; please look in the spam folder, too."
-)
-_TOO_OFTEN: Final = gettext_noop(
-    "There were many requests from where you are. Please try again in an hour."
 )
 
 log = logging.getLogger("mailprefs.web")
@@ -60,7 +57,7 @@ def send() -> Response:
     parts = here()
     allowance: Allowance = current_app.extensions[_EXTENSION]
     if not allowance.take(visitor(request.environ, parts.settings)):
-        response = _page(gettext("A little too often"), gettext(_TOO_OFTEN), shows_form=False)
+        response = _page(gettext("A little too often"), gettext(TOO_OFTEN), shows_form=False)
         response.status_code = 429
         return response
     try:

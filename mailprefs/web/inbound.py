@@ -64,6 +64,19 @@ def sendgrid_inbound() -> Response:
     return Response(ANSWER, content_type="text/plain; charset=utf-8")
 
 
+def desk(parts: Parts) -> inbound.Desk:
+    """Give what is needed to deal with what people write to us."""
+    settings = parts.settings
+    return inbound.Desk(
+        links=parts.links,
+        hasher=parts.hasher,
+        scope=settings.one_click_scope,
+        contact=settings.contact,
+        mailbox=settings.inbound_mailbox,
+        base_url=settings.base_url,
+    )
+
+
 def _take(parts: Parts) -> None:
     """Read, check and deal with the mail of this request."""
     timestamp = request.headers.get(TIMESTAMP_HEADER, "")
@@ -72,18 +85,9 @@ def _take(parts: Parts) -> None:
         body.seek(0)
         posted = multipart.read(body, request.headers.get("Content-Type", ""))
     mail = parse_mail(posted.fields, posted.files)
-    settings = parts.settings
-    desk = inbound.Desk(
-        links=parts.links,
-        hasher=parts.hasher,
-        scope=settings.one_click_scope,
-        contact=settings.contact,
-        mailbox=settings.inbound_mailbox,
-        base_url=settings.base_url,
-    )
     link = token_of(parts.links, mail)
     with parts.db.transaction(Gate.TAKING if link else Gate.NONE) as session:
-        taken = inbound.take(session, desk, mail, link, now=parts.clock())
+        taken = inbound.take(session, desk(parts), mail, link, now=parts.clock())
     if link and taken.left is not None:
         note(recipient=taken.left, delivery=link.delivery_id)
         wait_for_requests(parts.db, taken.left)

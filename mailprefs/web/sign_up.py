@@ -30,7 +30,7 @@ from mailprefs.web.current import here
 from mailprefs.web.errors import in_words, trouble
 from mailprefs.web.parts import Parts
 from mailprefs.web.speaking import gettext, language
-from mailprefs.web.visitors import Allowance, visitor
+from mailprefs.web.visitors import TOO_OFTEN, Allowance, visitor
 
 PATH: Final = "/subscribe"
 MOST: Final = 20
@@ -57,9 +57,6 @@ _SENT: Final = gettext_noop(
     "folder, too."
 )
 _NOT_NOW: Final = gettext_noop("Signing up isn’t possible just now. Please come back later.")
-_TOO_OFTEN: Final = gettext_noop(
-    "There were many requests from where you are. Please try again in an hour."
-)
 
 log = logging.getLogger("mailprefs.web")
 routes = Blueprint("sign_up", __name__)
@@ -96,7 +93,7 @@ def ask() -> Response:
     parts, began = here(), time.monotonic()
     allowance: Allowance = current_app.extensions[_EXTENSION]
     if not allowance.take(visitor(request.environ, parts.settings)):
-        return _page(gettext("A little too often"), gettext(_TOO_OFTEN), status=429)
+        return _page(gettext("A little too often"), gettext(TOO_OFTEN), status=429)
     if request.form.get(TRAP):
         return _sent(began)
     try:

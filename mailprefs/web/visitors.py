@@ -15,8 +15,13 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Any, Final, NamedTuple
 
+from mailprefs.languages import gettext_noop
 from mailprefs.settings import Settings
 
+TOO_OFTEN: Final = gettext_noop(
+    "There were many requests from where you are. Please try again in an hour."
+)
+"""What somebody is told who has used up their turns."""
 _MOST_VISITORS: Final = 50_000
 _HOME_BYTES: Final = 8
 _V4, _V6 = 4, 16

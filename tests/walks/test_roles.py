@@ -85,6 +85,7 @@ FOR_SOME = {
     ("GET", "/staff/inbound"): LIFTS,
     ("POST", "/staff/inbound/<int:number>"): LIFTS,
     ("GET", "/staff/inbound/<int:number>"): LIFTS,
+    ("POST", "/staff/inbound/<int:number>/erase"): LIFTS,
     ("POST", "/staff/inbound/<int:number>/handled"): LIFTS,
     ("GET", "/staff/keys"): RUNS_STAFF,
     ("POST", "/staff/keys/<int:key_id>/revoke"): RUNS_STAFF,

@@ -212,7 +212,8 @@ RULES: Final = (
     _rule(
         "inbound",
         "inbound_mails",
-        "a mail that somebody wrote to us; what it says goes earlier, when it is dealt with",
+        "a mail that somebody wrote to us, or an address reported as a child's; what it says goes "
+        "earlier, when it is dealt with",
         "deleted",
         "a month to answer it, as the law gives for questions about somebody's data",
         rows_of(InboundRow, InboundRow.received_at, InboundRow.id),

@@ -39,6 +39,16 @@ def listed() -> str:
     return render_template("staff/erasures.html", proofs=proofs)
 
 
+def require_word() -> None:
+    """Pass only a form with the word typed in.
+
+    :raises BadInput: for any other.
+    """
+    if request.form.get("typed", "").strip().lower() != WORD:
+        msg = f"Type “{WORD}” to erase this person; nothing was changed."
+        raise BadInput(msg)
+
+
 @routes.post("/<int:recipient_id>")
 @auth.only(Role.PRIVACY)
 def erase(recipient_id: int) -> Response:
@@ -53,9 +63,7 @@ def erase(recipient_id: int) -> Response:
     if not looking.is_at(looking.PERSON, recipient_id, parts.clock()):
         msg = "Find the person by their exact address first; nothing was changed."
         raise NotFound(msg)
-    if request.form.get("typed", "").strip().lower() != WORD:
-        msg = f"Type “{WORD}” to erase this person; nothing was changed."
-        raise BadInput(msg)
+    require_word()
     asked = Asked(Source.STAFF, auth.actor(), parts.hasher, is_child="child" in request.form)
     with parts.db.transaction(Gate.TAKING) as session:
         done = privacy.erase(session, recipient_id, asked, now=parts.clock())

@@ -59,6 +59,7 @@ _MENU: Final = (
     ("staff.keys.listed", "Keys", "/staff/keys"),
     ("staff.lists.audit_entries", "Audit", "/staff/audit"),
 )
+_COUNTED: Final = "staff.inbound.listed"
 
 routes = Blueprint("staff", __name__, url_prefix="/staff")
 for _part in (
@@ -85,11 +86,12 @@ routes.register_blueprint(sending.everything)
 
 
 class MenuItem(NamedTuple):
-    """A page in the bar at the top."""
+    """A page in the bar at the top; *waiting*: what nobody has dealt with there."""
 
     url: str
     label: str
     is_here: bool
+    waiting: int = 0
 
 
 def navigation() -> list[MenuItem]:
@@ -99,7 +101,9 @@ def navigation() -> list[MenuItem]:
     for endpoint, label, start in _MENU:
         roles = auth.roles_for(current_app.view_functions[endpoint])
         if roles is not None and (not roles or member.holds(*roles)):
-            shown.append(MenuItem(url_for(endpoint), label, request.path.startswith(start)))
+            is_here = request.path.startswith(start)
+            waiting = inbound.waiting() if endpoint == _COUNTED else 0
+            shown.append(MenuItem(url_for(endpoint), label, is_here, waiting))
     return shown
 
 
