@@ -12,6 +12,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -46,8 +47,13 @@ class Found(NamedTuple):
     file: str
 
 
-def sentences() -> Iterator[Found]:
-    """Give every sentence that recipients are shown, file by file."""
+@cache
+def sentences() -> tuple[Found, ...]:
+    """Give every sentence that recipients are shown, file by file; read once, for it takes long."""
+    return tuple(_sentences())
+
+
+def _sentences() -> Iterator[Found]:
     for path in sorted((ROOT / "mailprefs").rglob("*.py")):
         yield from _extracted("python", path)
     for path in sorted((ROOT / "templates" / "public").glob("*.html")):

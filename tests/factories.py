@@ -4,7 +4,7 @@ They write rows only, without ledger and audit, so that a test says what it is a
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TypeVar
@@ -99,22 +99,51 @@ def make_recipient(
     **columns: object,
 ) -> Recipient:
     """Store a recipient with an imported address, who was never asked about tracking."""
+    return stored(session, _recipient(address, hasher, columns))
+
+
+def _recipient(
+    address: str | None, hasher: AddressHasher, columns: Mapping[str, object]
+) -> Recipient:
     known = normalise(address or f"person{next(_numbers)}@example.org")
     values: dict[str, object] = {
         "address_origin": AddressOrigin.IMPORTED,
         "attributes": {},
         "open_tracking": Choice.UNKNOWN,
         "created_at": BEGINNING,
-    } | columns
-    return stored(
-        session,
-        Recipient(
-            address=known.address,
-            address_hash=hasher.hash(known.key),
-            address_key_id=hasher.key_id,
-            **values,
-        ),
+        **columns,
+    }
+    return Recipient(
+        address=known.address,
+        address_hash=hasher.hash(known.key),
+        address_key_id=hasher.key_id,
+        **values,
     )
+
+
+def make_subscribers(
+    session: Session, topic: Topic, n: int, *, hasher: AddressHasher = HASHER, **columns: object
+) -> list[Recipient]:
+    """Store *n* recipients who subscribed to *topic*, in a few statements."""
+    people = [_recipient(None, hasher, columns) for _ in range(n)]
+    session.add_all(people)
+    session.flush()
+    given = {
+        "topic_id": topic.id,
+        "state": SubscriptionState.SUBSCRIBED,
+        "policy_version_id": newest_policy(session),
+        "source": Source.IMPORT,
+        "since": BEGINNING,
+    }
+    session.add_all(Subscription(recipient_id=person.id, **given) for person in people)
+    session.flush()
+    return people
+
+
+def newest_policy(session: Session) -> int:
+    """Give the newest policy version's id, of one that is made if there is none."""
+    newest = session.query(PolicyVersion.id).order_by(PolicyVersion.id.desc()).limit(1).scalar()
+    return newest or make_policy(session)
 
 
 def subscribe(
@@ -127,8 +156,7 @@ def subscribe(
     """Store where *recipient* stands with *topic*, under the newest policy version."""
     values: dict[str, object] = {"source": Source.IMPORT, "since": BEGINNING} | columns
     if "policy_version_id" not in values:
-        newest = session.query(PolicyVersion.id).order_by(PolicyVersion.id.desc()).limit(1).scalar()
-        values["policy_version_id"] = newest or make_policy(session)
+        values["policy_version_id"] = newest_policy(session)
     return stored(
         session,
         Subscription(recipient_id=recipient.id, topic_id=topic.id, state=state, **values),
@@ -207,7 +235,7 @@ def make_sent(
     *modes* has one letter a person (i individual, a aggregate, o off); all are measured without it.
     """
     modes = modes or "i" * len(people)
-    policy = session.query(PolicyVersion.id).order_by(PolicyVersion.id.desc()).limit(1).scalar()
+    policy = newest_policy(session)
     first = (campaign.id << 32) + campaign.frozen + 1
     ids = list(range(first, first + len(people)))
     session.add_all(
@@ -215,7 +243,7 @@ def make_sent(
             id=delivery_id,
             campaign_id=campaign.id,
             recipient_id=person.id,
-            policy_version_id=policy or make_policy(session),
+            policy_version_id=policy,
         )
         for delivery_id, person in zip(ids, people, strict=True)
     )

@@ -13,7 +13,7 @@ from mailprefs.deliveries.claim import Claim, Terms, claim
 from mailprefs.deliveries.contents import Contents
 from mailprefs.deliveries.counts import Counts, counts
 from mailprefs.deliveries.pace import Wait
-from mailprefs.policy import MessageClass, SubscriptionState
+from mailprefs.policy import MessageClass
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.opens import Measured, MeasuredTotal
 from mailprefs.schema.people import Recipient, Topic
@@ -27,13 +27,7 @@ ACCEPTED = Outcome(verdict=Verdict.ACCEPTED, status=202, message_id="m-1")
 
 def make_people(session: Session, topic: Topic, n: int, **columns: object) -> list[Recipient]:
     """Store *n* people who subscribed to *topic*."""
-    people = [
-        factories.make_recipient(session, None, hasher=factories.HASHER, **columns)
-        for _ in range(n)
-    ]
-    for person in people:
-        factories.subscribe(session, person, topic, SubscriptionState.SUBSCRIBED)
-    return people
+    return factories.make_subscribers(session, topic, n, hasher=factories.HASHER, **columns)
 
 
 def make_due(session: Session, topic: Topic, **columns: object) -> int:

@@ -1,10 +1,12 @@
-"""Templates and statements are compiled once for all tests of a process.
+"""Templates, routes and statements are compiled once for all tests of a process.
 
 Each test makes an application and an engine of its own, and compiling for them anew would take a
-third of the suite's time. What is kept is told apart by the source of a template and by
-SQLAlchemy's own key of a statement, so that a changed one is compiled anew.
+third of the suite's time. What is kept is told apart by the source of a template, by the text and
+defaults of a route and by SQLAlchemy's own key of a statement, so that a changed one is compiled
+anew.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
@@ -13,6 +15,7 @@ from jinja2.bccache import Bucket
 from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from werkzeug.routing import Rule
 
 
 class Templates(BytecodeCache):
@@ -33,6 +36,22 @@ class Templates(BytecodeCache):
 
 
 Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": Templates()}
+
+
+_BUILDERS: dict[object, Callable[..., tuple[str, str]]] = {}
+_compile = Rule._compile_builder  # noqa: SLF001 - werkzeug has no other place to keep them
+
+
+def _builder(rule: Rule, *arguments: bool) -> Callable[..., tuple[str, str]]:
+    """Give what puts a route's address together; it belongs to no rule before it is bound."""
+    trace = tuple(rule._trace)  # noqa: SLF001 - the parts that it is made of
+    key = (rule.rule, trace, repr(rule.defaults), arguments)
+    if (kept := _BUILDERS.get(key)) is None:
+        kept = _BUILDERS[key] = _compile(rule, *arguments)
+    return kept
+
+
+type.__setattr__(Rule, "_compile_builder", _builder)
 
 
 def _is_alike(one: Dialect, other: object) -> bool:
