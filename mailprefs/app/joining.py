@@ -95,6 +95,7 @@ def _routes(app: "Flask", parts: Parts) -> None:
         auth,
         child_reports,
         confirmations,
+        erasure,
         fresh_links,
         front,
         health,
@@ -113,7 +114,7 @@ def _routes(app: "Flask", parts: Parts) -> None:
     auth.install(app, parts.db)
     for module in (sign_up, fresh_links, child_reports):
         module.install(app, parts)
-    asked = (fresh_links, sign_up, confirmations, child_reports)
+    asked = (fresh_links, sign_up, confirmations, erasure, child_reports)
     recipients = (pixel, unsubscribe, preferences, *asked, front, policy)
     for module in (*recipients, webhooks, inbound, health, metrics, staff_pages, api):
         app.register_blueprint(module.routes)

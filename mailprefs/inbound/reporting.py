@@ -62,6 +62,6 @@ def reported_address(session: Session, number: int) -> str:
     :raises NotFound: for anything else.
     """
     row = session.get(InboundRow, number)
-    if row is None or row.wish != Wish.CHILD.value or row.body is None:
+    if row is None or row.wish != Wish.CHILD.value or row.handled_at or row.body is None:
         raise NotFound("There is no such report (any more); nothing was changed.")
     return row.body

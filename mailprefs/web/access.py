@@ -21,6 +21,8 @@ PUBLIC: frozenset[str] = frozenset(
         "child_reports.report",
         "confirmations.confirm",
         "confirmations.show",
+        "erasure.erase",
+        "erasure.show",
         "fresh_links.ask",
         "fresh_links.send",
         "front.show",

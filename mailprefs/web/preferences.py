@@ -20,7 +20,7 @@ from mailprefs.languages import gettext_noop
 from mailprefs.links import PREFERENCES_PREFIX, PreferencesLink
 from mailprefs.policy import Frequency, Purpose, Source
 from mailprefs.preferences import Applied, Door
-from mailprefs.web import reasons, standing
+from mailprefs.web import reasons, requesting, standing
 from mailprefs.web.current import here
 from mailprefs.web.request_log import note
 from mailprefs.web.speaking import gettext, language, turn_to
@@ -82,7 +82,7 @@ def change(token: str) -> Response:
     wait_for_requests(parts.db, link.recipient_id)
     if choice in _UNDOABLE:
         told = told._replace(act=applied.request_id or "")
-    if choice != "why" and not applied.has_changed:
+    if choice not in _NO_CHOICE and not applied.has_changed:
         told = Told(
             gettext("Nothing to change"), gettext("Everything was already as you have it here.")
         )
@@ -211,10 +211,13 @@ _CHOICES: Final = MappingProxyType[str, _Choose](
         "language": _language,
         "why": _why,
         "undo": _undo,
+        "erase": requesting.erase,
     }
 )
 _UNDOABLE: Final = frozenset({"topics", "all_off", "pause", "frequency"})
 """What can be taken back at once; what measuring has deleted is gone."""
+_NO_CHOICE: Final = frozenset({"why", "erase"})
+"""What changes nothing about the mail that comes."""
 
 
 def _read(token: str) -> PreferencesLink | None:

@@ -14,7 +14,9 @@ from pydantic import SecretStr
 from mailprefs import preferences
 from mailprefs.app import build, create_app
 from mailprefs.db.database import Database
-from mailprefs.policy import MessageClass
+from mailprefs.policy import DataRequest, MessageClass
+from mailprefs.privacy import requests
+from mailprefs.schema.deliveries import SingleValues
 from mailprefs.settings import Environment, Settings
 from mailprefs.vendor.message import Mailing, Outcome, Verdict
 from mailprefs.web.parts import Parts
@@ -128,6 +130,15 @@ def unsubscribe_path(parts: Parts, reader: Reader) -> str:
 @pytest.fixture
 def preferences_path(parts: Parts, reader: Reader) -> str:
     return parts.links.preferences_path(reader.id, reader.delivery_id)
+
+
+def request_path(parts: Parts, reader: Reader, kind: DataRequest) -> str:
+    """Give the path of a link that was mailed to the reader, for their data or to erase it."""
+    base = parts.settings.base_url
+    with parts.db.transaction() as session:
+        sent = requests.ask(session, parts.links, base, reader.id, kind, now=parts.clock())
+        values = session.get_one(SingleValues, sent).values
+    return str(values["request_url"]).removeprefix(base)
 
 
 def subscribed(db: Database, reader: Reader) -> set[str]:

@@ -11,12 +11,13 @@ from sqlalchemy import select, update
 
 from mailprefs import languages
 from mailprefs.db.database import Database
+from mailprefs.policy import DataRequest
 from mailprefs.schema.choices import ConsentEntry, Wording
 from mailprefs.schema.people import Recipient
 from mailprefs.web.parts import Parts
 from mailprefs.web.preferences import TOPICS
 from tests.snapshots import snapshot
-from tests.web.conftest import Reader, subscribed
+from tests.web.conftest import Reader, request_path, subscribed
 
 OTHERS = [one for one in languages.every() if one.tag != "en"]
 # The company's own words, and what is the same in every language.
@@ -46,6 +47,7 @@ def pages(client: FlaskClient, parts: Parts, reader: Reader) -> dict[str, Callab
     leave = parts.links.unsubscribe_path(reader.id, reader.topic_id, reader.delivery_id)
     choices = parts.links.preferences_path(reader.id, reader.delivery_id)
 
+    erase = request_path(parts, reader, DataRequest.ERASE)
     confirm = parts.links.confirm_path(reader.id, 2**31)
 
     def got(path: str) -> Callable[[str], str]:
@@ -88,6 +90,10 @@ def pages(client: FlaskClient, parts: Parts, reader: Reader) -> dict[str, Callab
         "undone": posted(f"{leave}/undo"),
         "stopped": posted(f"{leave}/stop-measuring"),
         "all off": posted(choices, choice="all_off"),
+        "erasure asked for": posted(choices, choice="erase"),
+        "erase": got(erase),
+        "erased": posted(erase),
+        "erasure over": got(erase),
     }
 
 
