@@ -29,8 +29,8 @@ BY_THEMSELVES: Final = Actor(None, "page")
 
 _ERASED: Final = gettext_noop(
     "Nothing of you is left here but a fingerprint of your address, which nobody can read and "
-    "which keeps it off our lists. The company that carries our mail erases it too, and no mail of ours "
-    "reaches you any more. You can sign up again at any time."
+    "which keeps it off our lists. The company that carries our mail erases it too, and no mail of "
+    "ours reaches you any more. You can sign up again at any time."
 )
 _PUT_OFF: Final = gettext_noop(
     "No mail of ours reaches you any more. The law obliges us to keep what is about you for now; "
