@@ -29,6 +29,11 @@ class MessageClass(StrEnum):
         return self is MessageClass.PROMOTIONAL
 
     @property
+    def may_be_public(self) -> bool:
+        """Tell whether everybody may read a message on a page; a notice is for those who get it."""
+        return self is MessageClass.PROMOTIONAL
+
+    @property
     def may_be_measured(self) -> bool:
         """Tell whether a message of this class may carry the open pixel at all."""
         return self is MessageClass.PROMOTIONAL

@@ -92,6 +92,7 @@ def create_app(parts: Parts) -> "Flask":
 def _routes(app: "Flask", parts: Parts) -> None:
     """Register every blueprint: recipients' first, then those behind a sign-in or a key."""
     from mailprefs.web import (
+        archive,
         auth,
         child_reports,
         confirmations,
@@ -115,7 +116,7 @@ def _routes(app: "Flask", parts: Parts) -> None:
     for module in (sign_up, fresh_links, child_reports):
         module.install(app, parts)
     asked = (fresh_links, sign_up, confirmations, erasure, child_reports)
-    recipients = (pixel, unsubscribe, preferences, *asked, front, policy)
+    recipients = (pixel, unsubscribe, preferences, *asked, front, policy, archive)
     for module in (*recipients, webhooks, inbound, health, metrics, staff_pages, api):
         app.register_blueprint(module.routes)
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from mailprefs import audit, staff, subscriptions
 from mailprefs.audit import Actor
-from mailprefs.campaigns import states
+from mailprefs.campaigns import publications, states
 from mailprefs.errors import BadInput, Conflict
 from mailprefs.policy import LegalPurpose, MessageClass, Role
 from mailprefs.rendering.composing import Source, compose
@@ -43,7 +43,8 @@ class Draft:
     """What an author gives: the topic decides the class.
 
     *purpose* and *reason* are for administrative campaigns only. *others* is the same in other
-    languages; whoever reads none of them gets the first, in English.
+    languages; whoever reads none of them gets the first, in English. *public*: it gets a public
+    page once it is sent, and leads to it.
     """
 
     topic: str
@@ -54,6 +55,7 @@ class Draft:
     purpose: LegalPurpose | None = None
     reason: str | None = None
     others: tuple[Words, ...] = ()
+    public: bool = False
 
     @property
     def languages(self) -> tuple[Words, ...]:
@@ -114,12 +116,14 @@ def _create(
     session: Session, draft: Draft, actor: Actor, *, company: Company, now: datetime
 ) -> int:
     topic = subscriptions.topic(session, draft.topic)
-    _check_purpose(topic, draft)
+    _check(topic, draft)
     campaign = _new(topic, draft, actor, company.zone, now)
-    composed = _compose_all(session, topic, draft, company.contact)
+    slug = publications.slug_for(session, None, draft.subject)
+    composed = _compose_all(session, topic, draft, company.contact, slug)
     session.add(campaign)
     session.flush()
     _store(session, campaign, draft, composed, now)
+    publications.choose(session, campaign.id, slug, public=draft.public)
     audit.record(
         session,
         actor,
@@ -214,8 +218,9 @@ def _edit(  # noqa: PLR0913 - whose draft, what, by whom, where and when
     if topic.id != campaign.topic_id:
         msg = "A campaign keeps its topic, and with it its class; write a new campaign instead."
         raise Conflict(msg)
-    _check_purpose(topic, draft)
-    composed = _compose_all(session, topic, draft, company.contact)
+    _check(topic, draft)
+    slug = publications.slug_for(session, campaign.id, draft.subject)
+    composed = _compose_all(session, topic, draft, company.contact, slug)
     states.new_revision(
         session,
         campaign,
@@ -225,6 +230,7 @@ def _edit(  # noqa: PLR0913 - whose draft, what, by whom, where and when
         reason=draft.reason,
     )
     _store(session, campaign, draft, composed, now)
+    publications.choose(session, campaign.id, slug, public=draft.public)
     audit.record(
         session,
         actor,
@@ -264,6 +270,7 @@ def as_stored(session: Session, campaign: Campaign) -> Draft:
         purpose=campaign.purpose,
         reason=campaign.reason,
         others=tuple(Words(one.language, one.subject_source, one.body_source) for one in others),
+        public=publications.is_public(session, campaign.id),
     )
 
 
@@ -279,7 +286,8 @@ def composed_anew(
     topic = session.get_one(Topic, campaign.topic_id)
     draft = as_stored(session, campaign)
     words = Words(stored.language, stored.subject_source, stored.body_source)
-    letterhead = _letterhead(session, topic, draft, contact)
+    slug = publications.slug_for(session, campaign.id, draft.subject)
+    letterhead = _letterhead(session, topic, draft, contact, slug)
     return _compose(session, letterhead, draft, words, mark=composed(stored).mark)
 
 
@@ -290,8 +298,10 @@ def composed(stored: Content) -> Composed:
     )
 
 
-def _check_purpose(topic: Topic, draft: Draft) -> None:
+def _check(topic: Topic, draft: Draft) -> None:
     """Ask administrative mail, and nothing else, for its legal purpose and a written reason."""
+    if draft.public:
+        publications.check_class(topic)
     if topic.message_class is MessageClass.PROMOTIONAL:
         if draft.purpose or draft.reason:
             msg = (
@@ -315,13 +325,15 @@ def _check_purpose(topic: Topic, draft: Draft) -> None:
 
 
 def _compose_all(
-    session: Session, topic: Topic, draft: Draft, contact: str
+    session: Session, topic: Topic, draft: Draft, contact: str, slug: str
 ) -> list[tuple[Words, Composed]]:
-    letterhead = _letterhead(session, topic, draft, contact)
+    letterhead = _letterhead(session, topic, draft, contact, slug)
     return [(words, _compose(session, letterhead, draft, words)) for words in draft.languages]
 
 
-def _letterhead(session: Session, topic: Topic, draft: Draft, contact: str) -> Letterhead:
+def _letterhead(
+    session: Session, topic: Topic, draft: Draft, contact: str, slug: str
+) -> Letterhead:
     sender = session.get_one(Sender, topic.sender_id)
     return Letterhead(
         message_class=topic.message_class,
@@ -331,6 +343,7 @@ def _letterhead(session: Session, topic: Topic, draft: Draft, contact: str) -> L
         policy_url=f"{sender.base_url}/policy",
         contact=contact or sender.reply_to,
         purpose=draft.purpose,
+        public_page=publications.url(sender.base_url, topic.slug, slug) if draft.public else "",
     )
 
 

@@ -8,7 +8,7 @@ What is looked at is the message as saving it now would make it; if that isn't w
 sender's details have changed in the meantime, and the draft has to be saved again first.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -18,11 +18,12 @@ from sqlalchemy.orm import Session
 
 from mailprefs import audience, audit
 from mailprefs.audit import Actor
-from mailprefs.campaigns import drafts, states
+from mailprefs.campaigns import archive, drafts, states
 from mailprefs.db import dialects
 from mailprefs.errors import BadInput, BadTemplate, CheckFailed, NotAllowed
 from mailprefs.policy import MessageClass, Skip
 from mailprefs.rendering import lint
+from mailprefs.rendering.content import Content
 from mailprefs.rendering.lint import Finding, Severity
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.people import Recipient, Sender, Topic
@@ -221,6 +222,7 @@ def _about_content(
     session: Session, campaign: Campaign, sender: Sender, settings: Settings
 ) -> list[Finding]:
     """Look at what the message would be if it were saved now, and whether it was."""
+    public_page = archive.address(session, campaign)
     found = dict[Finding, None]()  # in order, and once, in however many languages it is found
     for stored in drafts.contents(session, campaign):
         try:
@@ -235,9 +237,28 @@ def _about_content(
             # Said above, with the command that mends it.
             if finding.code != "missing_postal_address" or sender.postal_address.strip()
         )
+        if public_page:
+            found |= dict.fromkeys(_about_public_page(content, public_page))
         if content != drafts.composed(stored):
             found[_outdated(campaign)] = None
     return list(found)
+
+
+def _about_public_page(content: Content, address: str) -> Iterator[Finding]:
+    """Look at what everybody would read: nobody has fields there, so fallbacks must stand in."""
+    for name in content.required:
+        yield Finding(
+            "public_gap",
+            Severity.WARN,
+            f"{{{{ {name} }}}} has no fallback, so the public page shows a gap there; write "
+            f'{{{{ {name} | "..." }}}}, or {{% if {name} %}} around the sentence.',
+        )
+    if f'href="{address}"' not in content.html:
+        yield Finding(
+            "no_public_link",
+            Severity.WARN,
+            "The message doesn't lead to its public page; put a link to {{ archive_url }} into it.",
+        )
 
 
 def _outdated(campaign: Campaign) -> Finding:

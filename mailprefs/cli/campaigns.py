@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from mailprefs.campaigns import drafts, review, shown, states, testing
+from mailprefs.campaigns import archive, drafts, review, shown, states, testing
 from mailprefs.campaigns.drafts import Company, Draft
 from mailprefs.cli import console, sending, unknown
 from mailprefs.db.database import Gate
@@ -46,11 +46,13 @@ for _command in (
     help="Legal purpose of an administrative campaign.",
 )
 @click.option("--reason", help="Why an administrative campaign is needed, in a sentence.")
+@click.option("--public", is_flag=True, help="Give it a public page once it is sent.")
 @console.acting
 def create(acting_as: str | None, **given: Any) -> None:  # noqa: ANN401 - click's options by name
     """Store a draft; prints its number."""
     parts = console.opened()
-    draft = Draft(**_changes(**given))
+    public = given.pop("public")
+    draft = Draft(**_changes(**given), public=public)
     with parts.db.transaction() as session:
         number = drafts.create(
             session, draft, console.actor(session, acting_as), company=_company(), now=console.now()
@@ -132,6 +134,34 @@ def approve(campaign_id: int, revision: int | None, acting_as: str | None) -> No
         who = console.actor(session, acting_as)
         states.approve(session, campaign_id, who, now=console.now(), revision=revision)
     click.echo(f"Campaign {campaign_id} is approved; an edit would void that.")
+
+
+@campaign_group.command("publish")
+@click.argument("campaign_id", type=int, metavar="ID")
+@console.acting
+def publish(campaign_id: int, acting_as: str | None) -> None:
+    """Give it a public page that everybody can read.
+
+    A draft gets a link to it; of what has begun, only the page changes.
+    """
+    parts = console.opened()
+    with parts.db.transaction() as session:
+        who = console.actor(session, acting_as)
+        archive.publish(session, campaign_id, who, company=_company(), now=console.now())
+        where = archive.address(session, states.find(session, campaign_id))
+    click.echo(f"Campaign {campaign_id} has its public page, once it is sent, at {where}")
+
+
+@campaign_group.command("withdraw")
+@click.argument("campaign_id", type=int, metavar="ID")
+@console.acting
+def withdraw(campaign_id: int, acting_as: str | None) -> None:
+    """Take its public page away, at once."""
+    parts = console.opened()
+    with parts.db.transaction() as session:
+        who = console.actor(session, acting_as)
+        archive.withdraw(session, campaign_id, who, company=_company(), now=console.now())
+    click.echo(f"Campaign {campaign_id} has no public page any more.")
 
 
 @campaign_group.command("test")

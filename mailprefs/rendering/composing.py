@@ -219,6 +219,7 @@ class _Composer:
     def _layout_marks(self, source: str) -> str:
         facts = {**self._facts, "body": "", "preheader": ""}
         vocabulary = Vocabulary(facts, self._author.links, {}, ())
+        source = layouts.fitted(source, has_public_page=letterheads.PUBLIC_PAGE in facts)
         return self._reading.read(source, f"templates/email/{self._layout.name}", vocabulary)
 
     def _text(self, html: str) -> str:

@@ -1,5 +1,6 @@
 """The files under ``templates/email/<name>``: subject.txt, body.txt and body.mjml of each mail."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -16,6 +17,8 @@ LAYOUTS: Final = {
 """The layout around every Markdown body, by class."""
 
 _FOOTER_BEGINS, _FOOTER_ENDS = "<!-- footer -->", "<!-- /footer -->"
+# What stands in a layout only for messages that have a public page.
+_OF_PUBLIC: Final = re.compile(r"<!-- public page -->(.*?)<!-- /public page -->", re.DOTALL)
 
 
 class Template(NamedTuple):
@@ -64,6 +67,11 @@ def load(name: str, language: str = ENGLISH.tag) -> Template:
         _spoken(_read(folder, "body.txt"), language),
         _spoken(_read(folder, "body.mjml"), language),
     )
+
+
+def fitted(source: str, *, has_public_page: bool) -> str:
+    """Give a layout's source with what leads to a message's public page, or without it."""
+    return _OF_PUBLIC.sub(r"\1" if has_public_page else "", source)
 
 
 @cache

@@ -10,6 +10,8 @@ from mailprefs.policy import LegalPurpose, MessageClass
 from mailprefs.rendering.merge import Vocabulary
 
 UNSUBSCRIBE, PREFERENCES, MEASUREMENT = "unsubscribe_url", "preferences_url", "measurement_url"
+PUBLIC_PAGE: Final = "archive_url"
+"""The address of a message's public page, the same for everybody; only a published one has it."""
 NEEDED: Final = {
     MessageClass.PROMOTIONAL: (
         UNSUBSCRIBE, PREFERENCES, MEASUREMENT, "policy_url", "postal_address",
@@ -27,8 +29,13 @@ _REFUSED: Final = {
         UNSUBSCRIBE: "nobody can unsubscribe from administrative messages, so a link that says "
         "so would not be true; use {{ preferences_url }}.",
         MEASUREMENT: "administrative messages are never measured, so there is nothing to choose.",
+        PUBLIC_PAGE: "administrative messages have no public page.",
     },
 }
+_NOT_PUBLIC: Final = (
+    "this message has no public page; publish it (on its page, or mailprefs campaign publish), or "
+    "take the tag out."
+)
 _REASONS: Final = {
     LegalPurpose.SECURITY: gettext_noop(
         "You get this message because it concerns the security of your account."
@@ -53,7 +60,7 @@ class Letterhead:
     """What a topic and its sender put on every message: the same for all its readers.
 
     *contact* is an e-mail address or a URL; *purpose* is needed for administrative messages only;
-    *language* is a BCP 47 tag.
+    *language* is a BCP 47 tag; *public_page* the address of the message's, if it has one.
     """
 
     message_class: MessageClass
@@ -64,6 +71,7 @@ class Letterhead:
     contact: str
     purpose: LegalPurpose | None = None
     language: str = "en"
+    public_page: str = ""
 
 
 def vocabulary(
@@ -81,10 +89,13 @@ def vocabulary(
     own = [PREFERENCES, *links]
     if letterhead.message_class.carries_unsubscribe:
         own += [UNSUBSCRIBE, MEASUREMENT]
+    refused = _REFUSED[letterhead.message_class]
+    if not letterhead.public_page:
+        refused = {PUBLIC_PAGE: _NOT_PUBLIC, **refused}
     return Vocabulary(
         constants=_facts(letterhead),
         links=frozenset(own),
-        refused=_REFUSED[letterhead.message_class],
+        refused=refused,
         attributes=attributes,
         administrative=letterhead.message_class is MessageClass.ADMINISTRATIVE,
     )
@@ -115,6 +126,8 @@ def _facts(letterhead: Letterhead) -> dict[str, str]:
         "contact_url": contact if ":" in contact else f"mailto:{contact}",
         "language": letterhead.language,
     }
+    if letterhead.public_page:
+        facts[PUBLIC_PAGE] = letterhead.public_page
     if letterhead.purpose is not None:
         spoken = find(letterhead.language) or ENGLISH
         facts["reason"] = spoken.gettext(_REASONS[letterhead.purpose])

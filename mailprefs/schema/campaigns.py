@@ -115,6 +115,18 @@ class Campaign(Base):
     send_by: Mapped[datetime | None] = column(UtcDateTime)
 
 
+class Publication(Base):
+    """The public page of a campaign whose staff chose one; its address outlasts a withdrawal."""
+
+    __tablename__ = "publications"
+    __table_args__ = (UniqueConstraint("slug"),)
+
+    campaign_id: Mapped[int] = column(Integer, ForeignKey("campaigns.id"), primary_key=True)
+    # The last part of the address: words of the subject, and a random end.
+    slug: Mapped[str] = column(String(64))
+    is_public: Mapped[bool] = column(Boolean)
+
+
 class KeptOut(Base):
     """How many people the freeze kept out of a campaign, by reason."""
 

@@ -17,6 +17,11 @@ _RULE = "mailprefs_access"
 PUBLIC: frozenset[str] = frozenset(
     {
         "static",
+        "archive.content",
+        "archive.feed",
+        "archive.index",
+        "archive.listed",
+        "archive.show",
         "child_reports.ask",
         "child_reports.report",
         "confirmations.confirm",

@@ -18,7 +18,8 @@ _ALWAYS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # Slurp once read phpList's links and unsubscribed people; nothing of ours belongs in an index.
+    # Slurp once read phpList's links and unsubscribed people; nothing of ours belongs in an index
+    # but the messages that were published to be found.
     "X-Robots-Tag": "noindex, nofollow",
 }
 # A page about one person stays on no disk and in no proxy; stylesheets say themselves how long.

@@ -3,9 +3,12 @@
 from flask import Blueprint, Response, jsonify
 from sqlalchemy import text
 
+from mailprefs.campaigns.publications import PATH
 from mailprefs.errors import StoreUnavailable
 from mailprefs.keys import installation_id
 from mailprefs.web.current import here
+
+_FOR_CRAWLERS = f"User-agent: *\nAllow: {PATH}\nDisallow: /\n"
 
 routes = Blueprint("health", __name__)
 
@@ -28,5 +31,5 @@ def healthz() -> tuple[Response, int]:
 
 @routes.get("/robots.txt")
 def robots() -> Response:
-    """Ask crawlers to stay away; nothing relies on it."""
-    return Response("User-agent: *\nDisallow: /\n", content_type="text/plain; charset=utf-8")
+    """Ask crawlers to stay away from all but published messages; nothing relies on it."""
+    return Response(_FOR_CRAWLERS, content_type="text/plain; charset=utf-8")

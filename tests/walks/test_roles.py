@@ -72,6 +72,8 @@ FOR_SOME = {
     ("POST", "/staff/campaigns/<int:campaign_id>/unknown/resend"): SENDS,
     ("POST", "/staff/campaigns/<int:campaign_id>/unknown/accept"): SENDS,
     ("POST", "/staff/campaigns/<int:campaign_id>/approve"): APPROVES,
+    ("POST", "/staff/campaigns/<int:campaign_id>/public-page/publish"): WRITES | SENDS,
+    ("POST", "/staff/campaigns/<int:campaign_id>/public-page/withdraw"): WRITES | SENDS,
     ("POST", "/staff/sending/start"): SENDS,
     ("GET", "/staff/people"): SEES_PEOPLE,
     ("POST", "/staff/people"): SEES_PEOPLE,

@@ -62,4 +62,4 @@ def test_the_session_cookie_is_out_of_everybody_elses_reach(app: Flask) -> None:
 
 
 def test_crawlers_are_asked_to_stay_away(client: FlaskClient) -> None:
-    assert client.get("/robots.txt").text == "User-agent: *\nDisallow: /\n"
+    assert client.get("/robots.txt").text == "User-agent: *\nAllow: /archive\nDisallow: /\n"

@@ -298,6 +298,7 @@ STAYS: Final = {
     "topics": "the company's own",
     "campaigns": "what was sent, when and by whom: the company's own",
     "contents": "what was sent: the company's own",
+    "publications": "which messages everybody may read, and where: the company's own",
     "kept_out": "sums",
     "batches": "which messages went together: numbers",
     "hand_overs": "when which fields of how many people went to which vendor",

@@ -7,6 +7,7 @@
 ``writing``    new campaigns and changes to drafts
 ``sending``    checks, tests, approval, sending, stopping
 ``previews``   what one person would get
+``public_pages``  what everybody may read
 ``people``     where one person stands, found by exact address
 ``inbound``    mail that people wrote to us
 ``keys``       keys of programs

@@ -7,7 +7,7 @@ from flask import Blueprint, render_template, request
 from sqlalchemy.orm import Session
 
 from mailprefs import staff, subscriptions
-from mailprefs.campaigns import review, shown, states
+from mailprefs.campaigns import archive, review, shown, states
 from mailprefs.campaigns.shown import Overview
 from mailprefs.deliveries import limits, pace
 from mailprefs.reports.campaigns import DEFINITIONS, Report, report
@@ -37,6 +37,7 @@ class Page(NamedTuple):
     review: review.Review | None
     history: list[Event]
     names: dict[int, str]
+    public_page: str | None
 
 
 @routes.get("")
@@ -130,6 +131,7 @@ def _page(session: Session, campaign_id: int) -> Page:
         review=None if started else _review(session, campaign_id, now),
         history=history(session, campaign, called),
         names=called,
+        public_page=archive.address(session, campaign),
     )
 
 

@@ -6,7 +6,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from mailprefs import subscriptions
-from mailprefs.campaigns import drafts, states
+from mailprefs.campaigns import drafts, publications, states
 from mailprefs.campaigns.drafts import Company, Draft
 from mailprefs.errors import BadInput, Conflict, NotFound
 from mailprefs.policy import LegalPurpose, MessageClass, Role
@@ -30,6 +30,7 @@ class Form(NamedTuple):
     name: str = ""
     purpose: str = ""
     reason: str = ""
+    public: str = ""
 
 
 @routes.get("/new")
@@ -70,6 +71,7 @@ def edit(campaign_id: int) -> str:
         drafts.require_written(campaign)
         content = drafts.content(session, campaign)
         topic = session.get_one(Topic, campaign.topic_id)
+        is_public = publications.is_public(session, campaign_id)
     form = Form(
         topic=topic.slug,
         subject=content.subject_source,
@@ -78,6 +80,7 @@ def edit(campaign_id: int) -> str:
         name="" if campaign.name == content.subject_source else campaign.name,
         purpose=campaign.purpose.value if campaign.purpose else "",
         reason=campaign.reason or "",
+        public="yes" if is_public else "",
     )
     return _page(form, campaign_id)
 
@@ -140,6 +143,7 @@ def _draft(form: Form) -> Draft:
             name=form.name.strip() or None,
             purpose=LegalPurpose(form.purpose) if form.purpose else None,
             reason=form.reason.strip() or None,
+            public=bool(form.public),
         )
     except ValueError as error:
         raise BadInput("The format or the purpose isn’t one of those offered.") from error
