@@ -2,7 +2,17 @@
 
 from mailprefs.consent.checking import verify
 from mailprefs.consent.entries import GENESIS, Entry, Head, Row, Shown, rows
-from mailprefs.consent.ledger import SLICE, Recorded, append, forget, head, history, lock, store
+from mailprefs.consent.ledger import (
+    SLICE,
+    Recorded,
+    append,
+    forget,
+    head,
+    histories,
+    history,
+    lock,
+    store,
+)
 from mailprefs.consent.policies import (
     current_policy,
     lapsing_after,
@@ -27,6 +37,7 @@ __all__ = [
     "current_policy",
     "forget",
     "head",
+    "histories",
     "history",
     "lapsing_after",
     "lock",

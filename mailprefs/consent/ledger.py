@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Table, insert, select, update
+from sqlalchemy import Table, insert, select, type_coerce, update
 from sqlalchemy.orm import Session
 
 from mailprefs.consent.entries import (
@@ -21,6 +21,7 @@ from mailprefs.consent.entries import (
     rows,
 )
 from mailprefs.db import dialects
+from mailprefs.schema.base import BigId
 from mailprefs.schema.choices import ConsentEntry, ConsentHead
 
 SLICE: Final = 1_000
@@ -91,12 +92,22 @@ def store(session: Session, made: Sequence[Row]) -> None:
 
 def history(session: Session, recipient_id: int) -> list[Recorded]:
     """List what one person chose, oldest first; nothing once the person is erased."""
-    found = session.execute(
-        select(ConsentEntry.seq, ConsentEntry.recorded_at, ConsentEntry.payload)
-        .where(ConsentEntry.recipient_id == recipient_id, ConsentEntry.payload.is_not(None))
+    return histories(session, [recipient_id]).get(recipient_id, [])
+
+
+def histories(session: Session, recipient_ids: Sequence[int]) -> dict[int, list[Recorded]]:
+    """Give what each of some people chose, oldest first; who chose nothing has no entry."""
+    who = type_coerce(ConsentEntry.recipient_id, BigId)
+    rows = session.execute(
+        select(who, ConsentEntry.seq, ConsentEntry.recorded_at, ConsentEntry.payload)
+        .where(dialects.among(session, who, recipient_ids), ConsentEntry.payload.is_not(None))
         .order_by(ConsentEntry.seq)
     )
-    return [Recorded(seq, at, read(text)) for seq, at, text in found if text is not None]
+    found: dict[int, list[Recorded]] = {}
+    for number, seq, at, text in rows:
+        if text is not None:
+            found.setdefault(number, []).append(Recorded(seq, at, read(text)))
+    return found
 
 
 def forget(session: Session, recipient_id: int, *, limit: int = SLICE) -> int:
