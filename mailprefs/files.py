@@ -1,13 +1,15 @@
-"""A file that somebody else puts in place and replaces while we run."""
+"""Files: one that somebody else replaces while we run, and one that only its owner may read."""
 
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import BinaryIO, Final, Generic, TypeVar
 
-from mailprefs.errors import MailprefsError
+from mailprefs.errors import BadFile, MailprefsError
 
 LOOK_SECONDS: Final = 30.0
 """How long a new file may go unnoticed."""
@@ -62,3 +64,31 @@ class Followed(Generic[T]):
         except OSError as error:
             log.warning("%s can't be read: %s.", self._path.name, error.strerror)
         return None
+
+
+@contextmanager
+def private(file: Path) -> Iterator[BinaryIO]:
+    """Give a new file to write, which only its owner may read, and which is there whole or not.
+
+    It gets its name when the block ends; if that ends by an error, nothing is left of it.
+
+    :raises BadFile: for a file that is there already or can't be written.
+    """
+    if file.exists():
+        msg = f"{file} is there already; name a file that isn't."
+        raise BadFile(msg)
+    part = file.with_name(f"{file.name}.part")
+    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(part, flags, 0o600), "r+b") as out:
+            os.fchmod(out.fileno(), 0o600)
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        part.rename(file)
+    except OSError as error:
+        msg = f"{file} can't be written: {error.strerror}."
+        raise BadFile(msg) from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

@@ -39,6 +39,7 @@ _PLACES: Final = {
         "suppressions", "suppression_group", "Addresses that are not to be mailed."
     ),
     "reconcile": _Place("suppressions", "reconcile", "Compare with the vendor's lists now."),
+    "legal": _Place("legal", "legal_group", "Legal holds, disclosures, transfers."),
     "instance": _Place("instance", "instance_group", "Tell a copy from the live installation."),
     "ledger": _Place("ledger", "ledger_group", "Check the consent ledger; keep its head."),
     "campaign": _Place("campaigns", "campaign_group", "Write, check, send and stop campaigns."),

@@ -119,7 +119,7 @@ def show_recipient(address: str, acting_as: str | None, *, as_json: bool) -> Non
     parts = console.opened()
     with parts.db.transaction() as session:
         who = console.actor(session, acting_as, Role.PRIVACY)
-        person = _known(session, parts.hasher, address)
+        person = known(session, parts.hasher, address)
         subject = ("recipient", person.id)
         audit.record(session, who, "recipient.looked_up", subject, now=console.now())
         standing = preferences.current(session, person.id)
@@ -236,7 +236,7 @@ def set_subscription(address: str, slug: str, state: str, acting_as: str | None)
     parts = console.opened()
     with parts.db.transaction(Gate.TAKING) as session:
         who = console.actor(session, acting_as, Role.PRIVACY)
-        person = _known(session, parts.hasher, address)
+        person = known(session, parts.hasher, address)
         done = preferences.set_by_staff(
             session, person.id, slug, SubscriptionState(state), who, now=console.now()
         )
@@ -264,7 +264,7 @@ def _ask_for_less(
     parts = console.opened()
     with parts.db.transaction(Gate.TAKING) as session:
         who = console.actor(session, acting_as, Role.PRIVACY)
-        recipient_id = _known(session, parts.hasher, address).id
+        recipient_id = known(session, parts.hasher, address).id
         done = choose(session, recipient_id, Door(Source.STAFF, who.door, actor=who))
     wait_for_requests(parts.db, recipient_id)
     click.echo("Done: it holds from now on." if done.has_changed else "It was so already.")
@@ -274,7 +274,7 @@ def _wish(one: Wish) -> dict[str, str]:
     return {"is": one.word, "since": one.since.isoformat(), "source": one.source.value}
 
 
-def _known(session: Session, hasher: AddressHasher, address: str) -> Recipient:
+def known(session: Session, hasher: AddressHasher, address: str) -> Recipient:
     """Give who has an address.
 
     :raises NotFound: for nobody's address; the text doesn't repeat it.

@@ -7,9 +7,7 @@ thrown away then, and made anew by calling again.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,9 +16,10 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from sqlalchemy.orm import Session
 
+from mailprefs import files
 from mailprefs.audit import Actor
 from mailprefs.db.database import Database, Gate
-from mailprefs.errors import BadFile, Conflict
+from mailprefs.errors import Conflict
 from mailprefs.privacy import disclosures, transfer
 from mailprefs.privacy.disclosures import Told
 from mailprefs.schema.legal import DisclosureBasis
@@ -62,25 +61,16 @@ class Transfer:
         :raises BadInput: without whom it goes to, or a reason in a sentence.
         :raises Conflict: where somebody was erased meanwhile, or nobody is on file.
         """
-        if file.exists():
-            msg = f"{file} is there already; name a file that isn't."
-            raise BadFile(msg)
-        part = file.with_name(f"{file.name}.part")
-        try:
-            return self._write(file, part)
-        except OSError as error:
-            msg = f"{file} can't be written: {error.strerror}."
-            raise BadFile(msg) from error
-        finally:
-            # Whatever broke off leaves nobody's data behind; a whole file has its own name by now.
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+        with files.private(file) as out:
+            with self.db.reading() as session:
+                before = transfer.mark(session)
+                people = _archive(out, session, self.clock())
+            digest = digest_of(out)
+            # On record before the file is there to be given away.
+            number = self._record(before, people, digest)
+        return Transferred(number, people, digest)
 
-    def _write(self, file: Path, part: Path) -> Transferred:
-        with _private(part) as out, self.db.reading() as session:
-            before = transfer.mark(session)
-            people = _archive(out, session, self.clock())
-        digest = digest_of(part)
+    def _record(self, before: transfer.Mark, people: int, digest: str) -> int:
         with self.db.transaction(Gate.TAKING) as session:
             if transfer.mark(session) != before:
                 msg = "Somebody was erased meanwhile, so the file was thrown away; call it again."
@@ -96,20 +86,7 @@ class Transfer:
                 self.reason,
                 sha256=bytes.fromhex(digest),
             )
-            number = disclosures.record(session, told, self.actor, now=self.clock())
-        part.rename(file)
-        return Transferred(number, people, digest)
-
-
-def _private(part: Path) -> BinaryIO:
-    """Open a new file that nobody but its owner may read.
-
-    :raises FileExistsError: where one is being written.
-    """
-    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(part, flags, _PRIVATE)
-    os.fchmod(descriptor, _PRIVATE)
-    return os.fdopen(descriptor, "r+b")
+            return disclosures.record(session, told, self.actor, now=self.clock())
 
 
 def _archive(out: BinaryIO, session: Session, now: datetime) -> int:
@@ -124,8 +101,6 @@ def _archive(out: BinaryIO, session: Session, now: datetime) -> int:
             "files": {name: one._asdict() for name, one in written.items()},
         }
         archive.writestr(_named("manifest.json", now), json.dumps(manifest, indent=2))
-    out.flush()
-    os.fsync(out.fileno())
     return written[PEOPLE].lines
 
 
@@ -149,9 +124,10 @@ def _named(name: str, now: datetime) -> ZipInfo:
     return info
 
 
-def digest_of(file: Path) -> str:
+def digest_of(content: BinaryIO) -> str:
+    """Give the SHA-256 of a file from its beginning, in hexadecimal."""
+    content.seek(0)
     digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while block := content.read(_BLOCK):
-            digest.update(block)
+    while block := content.read(_BLOCK):
+        digest.update(block)
     return digest.hexdigest()

@@ -5,7 +5,7 @@ import json
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zipfile import ZipFile
 
 import pytest
@@ -158,7 +158,7 @@ def test_who_is_erased_while_it_is_written_is_in_no_file(
 ) -> None:
     digest = job.digest_of
 
-    def meanwhile(part: Path) -> str:
+    def meanwhile(part: BinaryIO) -> str:
         with db.transaction(Gate.TAKING) as session:
             privacy.erase(session, ids["ada"], ASKED, now=NOW)
         return digest(part)

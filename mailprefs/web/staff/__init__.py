@@ -9,6 +9,7 @@
 ``previews``   what one person would get
 ``public_pages``  what everybody may read
 ``people``     where one person stands, found by exact address
+``legal``      holds on people's data, and what was disclosed to whom
 ``inbound``    mail that people wrote to us
 ``keys``       keys of programs
 ``looking``    whom a member of staff has found, and may look at for a while

@@ -5,6 +5,7 @@ form and never stands in a URL; each look is in the audit, and holds for a while
 Staff can say no for somebody who asks them to, and never yes; what a mailbox said can be lifted.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -22,7 +23,9 @@ from mailprefs.jobs.in_flight import wait_for_requests
 from mailprefs.policy import Frequency, Role, Skip, Source, SuppressionReason
 from mailprefs.preferences import Wish, leaving
 from mailprefs.preferences.choosing import Door
+from mailprefs.privacy import holds
 from mailprefs.schema.choices import Suppression, SuppressionLift
+from mailprefs.schema.legal import LegalHold
 from mailprefs.schema.people import Recipient, Subscription, Topic
 from mailprefs.web import auth
 from mailprefs.web.current import here
@@ -77,6 +80,7 @@ class Page(NamedTuple):
     lifts: list[SuppressionLift]
     history: list[Recorded]
     wishes: tuple[Wish, ...] = ()
+    holds: Sequence[LegalHold] = ()
 
     @property
     def gets_promotional(self) -> bool:
@@ -248,6 +252,7 @@ def _page(session: Session, recipient_id: int, now: datetime) -> Page:
         lifts=suppressions.lifts(session, address_hash=person.address_hash),
         history=history(session, recipient_id),
         wishes=preferences.wished(session, recipient_id, now=now),
+        holds=holds.in_force(session, person.address_hash),
     )
 
 
