@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Table, delete, select, update
+from sqlalchemy import Table, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from mailprefs import audit, consent, opens, recipients, suppressions
@@ -26,8 +26,7 @@ from mailprefs.deliveries import flight
 from mailprefs.policy import Source
 from mailprefs.privacy import holds
 from mailprefs.privacy.sealing import seal, seal_copy
-from mailprefs.privacy.whose import Whose, rows_about, whole
-from mailprefs.privacy.whose import deliveries as deliveries_of
+from mailprefs.privacy.whose import Whose, known_by, rows_about, whole
 from mailprefs.schema.base import Erasure, Mark
 from mailprefs.schema.choices import ConsentEntry
 from mailprefs.schema.deliveries import SingleValues
@@ -167,11 +166,9 @@ def _remove(
 
     Of an address that nobody has there may be something, too: what its owner wrote to us.
     """
-    deliveries: Sequence[int] = ()
     if recipient_id is not None:
         opens.silence(session, recipient_id)
-        deliveries = deliveries_of(session, recipient_id)
-    whose = Whose(recipient_id, address_hash, deliveries)
+    whose = known_by(session, recipient_id, address_hash)
     _remember_events(session, whose, now)
     _forget_forwards(session, whose)
     removed = {}
@@ -224,9 +221,9 @@ def _carry_out(session: Session, table: Table, whose: Whose) -> int:
         emptied: dict[str, Any] = {
             name: None for name, mark in marks.items() if mark.erasure is Erasure.NULL
         }
-        return dialects.changed(
-            session, update(table).where(rows_about(session, table, whose)).values(emptied)
-        )
+        held = or_(*(table.c[name].is_not(None) for name in emptied))
+        about = rows_about(session, table, whose)
+        return dialects.changed(session, update(table).where(about, held).values(emptied))
     return 0
 
 
