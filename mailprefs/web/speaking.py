@@ -6,6 +6,7 @@ language, and the words that are kept as proof are those that were shown.
 """
 
 from typing import Final
+from urllib.parse import urlencode
 
 from flask import Flask, g, request
 
@@ -15,6 +16,8 @@ from mailprefs.languages import Language
 ASKED: Final = "lang"
 SAID: Final = "said"
 """Where a page says what happened; a form leads there, so that focus does."""
+_LONGEST: Final = 500
+"""Characters of what else an address asks for that are kept in the links to other languages."""
 _KEPT: Final = "mailprefs_language"
 _TURNED: Final = "mailprefs_language_turned"
 
@@ -27,7 +30,9 @@ def install(app: Flask) -> None:
     environment.install_gettext_callables(  # type: ignore[attr-defined]  # the extension adds it
         _sentence, _form_for, newstyle=True
     )
-    environment.globals.update(form_to=form_to, link_to=link_to, languages=languages.every)
+    environment.globals.update(
+        form_to=form_to, link_to=link_to, said_in=said_in, languages=languages.every
+    )
     app.context_processor(lambda: {"language": language()})
 
 
@@ -67,6 +72,18 @@ def link_to(path: str) -> str:
     """Give a page's address; a language that was asked for stays asked for."""
     asked = g.get(_TURNED) or _asked()
     return path if asked is None else f"{path}?{ASKED}={asked.tag}"
+
+
+def said_in(other: Language, path: str | None = None) -> str:
+    """Give where the present page is said in *other*: at *path*, or at its own address.
+
+    What else that address asks for, such as a topic, stays asked for.
+    """
+    kept = request.args.items(multi=True) if path is None else ()
+    asked = [(name, value) for name, value in kept if name != ASKED]
+    if sum(len(name) + len(value) for name, value in asked) > _LONGEST:
+        asked = []
+    return f"{path or ''}?{urlencode([*asked, (ASKED, other.tag)])}"
 
 
 def _sentence(message: str) -> str:

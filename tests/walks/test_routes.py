@@ -1,8 +1,11 @@
 """Walks over every route: who may call it is stated, asking changes nothing, links lead on."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from flask import Flask
@@ -112,6 +115,33 @@ def test_asking_changes_nothing(app: Flask, parts: Parts, method: str) -> None:
         with client.open(filled(rule, parts), method=method) as response:
             assert response.status_code < 500, rule.rule
     assert snapshot(parts.db) == before
+
+
+def test_the_switch_of_languages_leads_on_from_every_page(app: Flask, parts: Parts) -> None:
+    """Also from the answer to a form, good or bad, that was sent to where only forms go."""
+    client, seen = app.test_client(), 0
+    for rule in app.url_map.iter_rules():
+        for method in sorted((rule.methods or set()) & {"GET", "POST"}):
+            path = filled(rule, parts)
+            for address in (path, path.replace(".", ".x", 1)):
+                form = {"page": "1"} if method == "POST" else None
+                with client.open(f"{address}?form=footer", method=method, data=form) as answer:
+                    page = answer.get_data(as_text=True) if answer.mimetype == "text/html" else ""
+                for link in re.findall(r'<a href="([^"]+)" lang="ar"', page):
+                    seen += 1
+                    with client.get(urljoin(f"http://localhost{address}", unescape(link))) as said:
+                        if said.status_code == 303 and rule.rule.startswith("/staff"):
+                            continue  # to the door of the staff pages
+                        assert said.status_code in {200, 404}, (method, rule.rule, link)
+                        assert '<html lang="ar" dir="rtl">' in said.get_data(as_text=True), link
+    assert seen > 40
+
+
+def test_what_a_page_was_asked_for_stays_so_in_another_language(app: Flask) -> None:
+    page = app.test_client().get("/subscribe?topic=news&lang=de&topic=a%26b").text
+    assert '<a href="?topic=news&amp;topic=a%26b&amp;lang=ar" lang="ar"' in page
+    long = app.test_client().get("/subscribe", query_string={"topic": "x" * 501}).text
+    assert '<a href="?lang=ar" lang="ar"' in long
 
 
 def test_every_link_that_we_make_leads_to_its_page(app: Flask, parts: Parts) -> None:
