@@ -6,6 +6,8 @@ from typing import Any, Final
 import click
 
 from mailprefs import files, privacy, staff, times
+from mailprefs.app import Parts
+from mailprefs.audit import Actor
 from mailprefs.cli import console
 from mailprefs.cli.people import known
 from mailprefs.db.database import Gate
@@ -159,7 +161,7 @@ def export(address: str, file: Path, to_whom: str, reason: str, acting_as: str |
     with files.private(file) as out, parts.db.transaction() as session:
         who = console.actor(session, acting_as, Role.PRIVACY)
         person = known(session, parts.hasher, address)
-        demand = disclosing.Demand(to_whom, reason, who, console.now())
+        demand = _demand(parts, to_whom, reason, who)
         done = disclosing.of_one(session, person.id, demand)
         out.write(done.content)
     click.echo(f"Disclosure {done.number} is on record; {file} is readable by you alone.")
@@ -179,7 +181,7 @@ def copy(number: int, file: Path, to_whom: str, reason: str, acting_as: str | No
     parts = console.opened()
     with files.private(file) as out, parts.db.transaction() as session:
         who = console.actor(session, acting_as, Role.PRIVACY)
-        demand = disclosing.Demand(to_whom, reason, who, console.now())
+        demand = _demand(parts, to_whom, reason, who)
         done = disclosing.of_held_child(session, parts.hasher, number, demand)
         out.write(done.content)
     click.echo(f"Disclosure {done.number} is on record; {file} is readable by you alone.")
@@ -206,6 +208,10 @@ def transfer(
     done = made.write(file)
     said = f"{done.people:,} people are in {file}; disclosure {done.number} is on record."
     console.answer(done._asdict(), as_json=as_json, show=lambda: click.echo(said))
+
+
+def _demand(parts: Parts, to_whom: str, reason: str, who: Actor) -> disclosing.Demand:
+    return disclosing.Demand(to_whom, reason, who, console.now(), parts.settings.time_zone)
 
 
 def _hold(one: LegalHold) -> dict[str, Any]:

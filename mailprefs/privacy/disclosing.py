@@ -2,31 +2,31 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from mailprefs import recipients
 from mailprefs.addresses import AddressHasher
 from mailprefs.audit import Actor
-from mailprefs.errors import Conflict, NotFound
-from mailprefs.privacy import disclosures, holds
+from mailprefs.errors import Conflict
+from mailprefs.privacy import access, disclosures, holds
 from mailprefs.privacy.disclosures import Told
 from mailprefs.privacy.sealing import unseal_copy
-from mailprefs.privacy.whose import whole
 from mailprefs.schema.legal import DisclosureBasis
 
 _ALL: Final = "everything that is kept of one person"
 
 
 class Demand(NamedTuple):
-    """Who demands the data, why it may be given, who gives it, and when."""
+    """Who demands the data, why it may be given, who gives it, when, and in which zone's days."""
 
     to_whom: str
     reason: str
     actor: Actor
     now: datetime
+    zone: str
 
 
 class Disclosed(NamedTuple):
@@ -44,11 +44,8 @@ def of_one(session: Session, recipient_id: int, demand: Demand) -> Disclosed:
     :raises BadInput: without whom it goes to, or a reason in a sentence.
     :raises NotFound: for somebody who is gone.
     """
-    person = recipients.by_id(session, recipient_id)
-    if person is None:
-        msg = f"There is no recipient {recipient_id}; one who was erased is gone for good."
-        raise NotFound(msg)
-    return _given(session, whole(session, person), demand, recipient_id)
+    found = access.collect(session, recipient_id, zone=demand.zone, now=demand.now)
+    return _given(session, found.document(), demand, recipient_id)
 
 
 def of_held_child(
@@ -70,15 +67,17 @@ def of_held_child(
             "The copy was sealed under another MAILPREFS_ADDRESS_KEY; restore that key to read it."
         )
         raise Conflict(msg)
-    return _given(session, copy, demand, None)
+    return _given(session, json.loads(copy), demand, None)
 
 
-def _given(session: Session, content: bytes, demand: Demand, recipient_id: int | None) -> Disclosed:
+def _given(
+    session: Session, data: Mapping[str, object], demand: Demand, recipient_id: int | None
+) -> Disclosed:
     document = {
         "made_at": demand.now.isoformat(),
         "for": demand.to_whom.strip(),
         "because": demand.reason.strip(),
-        "data": json.loads(content),
+        "data": data,
     }
     text = json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
     told = Told(

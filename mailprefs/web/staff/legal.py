@@ -180,8 +180,9 @@ def _require_found(recipient_id: int) -> None:
 
 
 def _demand() -> Demand:
-    form = request.form
-    return Demand(form.get("to", ""), form.get("reason", ""), auth.actor(), here().clock())
+    form, parts = request.form, here()
+    to_whom, reason = form.get("to", ""), form.get("reason", "")
+    return Demand(to_whom, reason, auth.actor(), parts.clock(), parts.settings.time_zone)
 
 
 def _given(done: Disclosed) -> Response:
