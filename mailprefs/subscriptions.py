@@ -9,20 +9,38 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from mailprefs import audit
 from mailprefs.addresses import normalise
 from mailprefs.audit import Actor
-from mailprefs.db import dialects
+from mailprefs.db.kept import Kept, KeptInsert
 from mailprefs.errors import BadInput, Conflict, NotFound
 from mailprefs.policy import MessageClass, Source, SubscriptionState, TrackingMode
 from mailprefs.rendering.person import check_addresses
+from mailprefs.schema.base import BigId
 from mailprefs.schema.campaigns import Campaign, CampaignState
 from mailprefs.schema.people import Sender, Subscription, Topic
 
 _SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+
+
+# For each of the many who may leave in one second.
+_STANDINGS: Final = Kept(
+    select(
+        Subscription.topic_id,
+        Subscription.state,
+        Subscription.source,
+        Subscription.since,
+        Subscription.policy_version_id,
+    ).where(Subscription.recipient_id == bindparam("recipient", type_=BigId))
+)
+_KEYS: Final = ("recipient_id", "topic_id")
+_SET_STATE: Final = KeptInsert(
+    Subscription, (*_KEYS, "state", "source", "since", "policy_version_id")
+).or_update(_KEYS)
+_PROMOTIONAL: Final = Kept(select(Topic.id).where(Topic.message_class == MessageClass.PROMOTIONAL))
 
 
 class NewSender(NamedTuple):
@@ -171,6 +189,11 @@ def topics(session: Session, message_class: MessageClass | None = None) -> Seque
     return session.scalars(query).all()
 
 
+def promotional_ids(session: Session) -> frozenset[int]:
+    """Give the numbers of all promotional topics."""
+    return frozenset(number for (number,) in _PROMOTIONAL.rows(session))
+
+
 def topic(session: Session, slug: str) -> Topic:
     """Give the topic with this short name.
 
@@ -186,29 +209,14 @@ def topic(session: Session, slug: str) -> Topic:
 
 def standings(session: Session, recipient_id: int) -> dict[int, Standing]:
     """Give where one person stands with each topic that they were ever asked about, by topic id."""
-    found = session.execute(
-        select(
-            Subscription.topic_id,
-            Subscription.state,
-            Subscription.source,
-            Subscription.since,
-            Subscription.policy_version_id,
-        ).where(Subscription.recipient_id == recipient_id)
-    )
-    return {
-        row.topic_id: Standing(row.state, row.source, row.since, row.policy_version_id)
-        for row in found
-    }
+    found = _STANDINGS.rows(session, {"recipient": recipient_id})
+    return {topic_id: Standing(*standing) for topic_id, *standing in found}
 
 
 def set_state(session: Session, recipient_id: int, topic_id: int, standing: Standing) -> None:
     """Store where a person stands with a topic from now on."""
     values = standing._asdict()
-    session.execute(
-        dialects.insert(session, Subscription)
-        .values(recipient_id=recipient_id, topic_id=topic_id, **values)
-        .on_conflict_do_update(index_elements=["recipient_id", "topic_id"], set_=values)
-    )
+    _SET_STATE.change(session, recipient_id=recipient_id, topic_id=topic_id, **values)
 
 
 def _checked(session: Session, sender: NewSender) -> NewSender:

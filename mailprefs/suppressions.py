@@ -11,13 +11,13 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from mailprefs import audit, journal
 from mailprefs.audit import Actor
-from mailprefs.db import dialects
 from mailprefs.db.database import refused, require_taking
+from mailprefs.db.kept import Kept, KeptInsert
 from mailprefs.errors import BadInput, Conflict, NotFound
 from mailprefs.journal import Refusal
 from mailprefs.policy import Scope, Source, SuppressionReason
@@ -42,6 +42,18 @@ _JOURNALLED: Final = {
     SuppressionReason.COMPLAINED: journal.COMPLAINED,
     SuppressionReason.ERASED: journal.ERASED,
 }
+
+
+# For each of the many who may leave in one second.
+_ADD: Final = KeptInsert(
+    Suppression,
+    "address_hash address_key_id scope reason source delivery_id created_at".split(),
+).or_nothing()
+_REASONS: Final = Kept(
+    select(Suppression.reason).where(
+        Suppression.address_hash == bindparam("hash", type_=Suppression.address_hash.type)
+    )
+)
 
 
 class Evidence(NamedTuple):
@@ -75,21 +87,17 @@ def add(  # noqa: PLR0913 - the columns of one row
     """
     if reason in _JOURNALLED:
         refused(session, Refusal(address_hash, _JOURNALLED[reason], now))
-    added = session.execute(
-        dialects.insert(session, Suppression)
-        .values(
-            address_hash=address_hash,
-            address_key_id=key_id,
-            scope=reason.scope,
-            reason=reason,
-            source=source,
-            delivery_id=delivery_id,
-            created_at=now,
-        )
-        .on_conflict_do_nothing()
-        .returning(Suppression.id)
+    added = _ADD.change(
+        session,
+        address_hash=address_hash,
+        address_key_id=key_id,
+        scope=reason.scope,
+        reason=reason,
+        source=source,
+        delivery_id=delivery_id,
+        created_at=now,
     )
-    return added.one_or_none() is not None
+    return bool(added)
 
 
 def erase(
@@ -266,6 +274,11 @@ def lift(session: Session, address_hash: bytes, reason: SuppressionReason) -> bo
         .returning(Suppression.id)
     )
     return gone.one_or_none() is not None
+
+
+def reasons(session: Session, address_hash: bytes) -> frozenset[SuppressionReason]:
+    """Give why mail to one address is held back; empty where it isn't."""
+    return frozenset(reason for (reason,) in _REASONS.rows(session, {"hash": address_hash}))
 
 
 def of(session: Session, address_hash: bytes) -> list[Suppression]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Table, insert, select, type_coerce, update
+from sqlalchemy import Table, bindparam, insert, select, type_coerce, update
 from sqlalchemy.orm import Session
 
 from mailprefs.consent.entries import (
@@ -21,6 +21,7 @@ from mailprefs.consent.entries import (
     rows,
 )
 from mailprefs.db import dialects
+from mailprefs.db.kept import Kept
 from mailprefs.schema.base import BigId
 from mailprefs.schema.choices import ConsentEntry, ConsentHead
 
@@ -30,6 +31,24 @@ SLICE: Final = 1_000
 _ENTRIES: Final[Table] = ConsentEntry.metadata.tables[ConsentEntry.__tablename__]
 # Below this, COPY's own round trips cost more than they save.
 _WORTH_A_COPY = 20
+
+
+# Asked for each choice; several hundred people may leave in one second.
+_LOCK: Final = Kept(select(ConsentHead.seq, ConsentHead.entry_hash).with_for_update())
+_MOVE: Final = Kept(
+    update(ConsentHead).values(
+        seq=bindparam("new_seq", type_=ConsentHead.seq.type),
+        entry_hash=bindparam("new_hash", type_=ConsentHead.entry_hash.type),
+    )
+)
+_HISTORY: Final = Kept(
+    select(ConsentEntry.seq, ConsentEntry.recorded_at, ConsentEntry.payload)
+    .where(
+        ConsentEntry.recipient_id == bindparam("recipient", type_=BigId),
+        ConsentEntry.payload.is_not(None),
+    )
+    .order_by(ConsentEntry.seq)
+)
 
 
 class Recorded(NamedTuple):
@@ -60,8 +79,7 @@ def lock(session: Session) -> Head:
 
     On SQLite a writing transaction is alone from its first statement.
     """
-    query = select(ConsentHead.seq, ConsentHead.entry_hash).with_for_update()
-    found = session.execute(query).one_or_none()
+    found = _LOCK.row(session)
     if found is None:
         # Two at once: the second waits here for the first to commit, and then finds its row.
         session.execute(
@@ -69,7 +87,7 @@ def lock(session: Session) -> Head:
             .values(id=1, seq=GENESIS.seq, entry_hash=GENESIS.entry_hash)
             .on_conflict_do_nothing()
         )
-        found = session.execute(query).one()
+        found = _LOCK.rows(session)[0]
     return Head(*found)
 
 
@@ -87,12 +105,13 @@ def store(session: Session, made: Sequence[Row]) -> None:
         session.execute(insert(_ENTRIES), [row._asdict() for row in made])
     else:
         _copy_postgresql(session, made)
-    session.execute(update(ConsentHead).values(seq=made[-1].seq, entry_hash=made[-1].entry_hash))
+    _MOVE.change(session, {"new_seq": made[-1].seq, "new_hash": made[-1].entry_hash})
 
 
 def history(session: Session, recipient_id: int) -> list[Recorded]:
     """List what one person chose, oldest first; nothing once the person is erased."""
-    return histories(session, [recipient_id]).get(recipient_id, [])
+    found = _HISTORY.rows(session, {"recipient": recipient_id})
+    return [Recorded(seq, at, read(text)) for seq, at, text in found if text is not None]
 
 
 def histories(session: Session, recipient_ids: Sequence[int]) -> dict[int, list[Recorded]]:

@@ -42,19 +42,21 @@ def policy_in_force(session: Session, now: datetime) -> int:
 
     :raises Conflict: before the first one is published.
     """
-    found = session.scalars(_in_force(select(PolicyVersion.id), now)).first()
-    if found is None:
+    row = _IN_FORCE.row(session, {"now": now})
+    if row is None:
         msg = (
             "No privacy policy is in force, and every choice is made under one; "
             "publish one: mailprefs policy publish FILE.md --version NAME"
         )
         raise Conflict(msg)
-    return found
+    number: int = row[0]
+    return number
 
 
 def current_policy(session: Session, now: datetime) -> PolicyVersion | None:
     """Give the policy version in force *now*, text included; None before the first."""
-    return session.scalars(_in_force(select(PolicyVersion), now)).first()
+    query = _begun(select(PolicyVersion))
+    return session.scalars(query, {"now": now}).first()
 
 
 def policy_starts(session: Session) -> list[tuple[datetime, int]]:
@@ -184,6 +186,11 @@ def _holds() -> ColumnElement[bool]:
     return PolicyVersion.state == PolicyState.SETTLED
 
 
-def _in_force(query: Select[Of], now: datetime) -> Select[Of]:
+def _begun(query: Select[Of]) -> Select[Of]:
+    """Give *query* for the version in force at the parameter ``now``."""
+    now = bindparam("now", type_=UtcDateTime)
     begun = query.where(_holds(), PolicyVersion.effective_from <= now)
     return begun.order_by(PolicyVersion.effective_from.desc(), PolicyVersion.id.desc()).limit(1)
+
+
+_IN_FORCE: Final = Kept(_begun(select(PolicyVersion.id)))

@@ -6,11 +6,12 @@ SQLAlchemy's words stays so; only what is done each time anew is done once. Post
 way to the server takes longer than that, runs them as any other statement.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Self
 
-from sqlalchemy import Dialect
-from sqlalchemy.orm import Session
+from sqlalchemy import Dialect, bindparam
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.sql import Delete, Insert, Select, TextClause, Update
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
@@ -93,6 +94,44 @@ class Kept:
         ]
         driver: Any = connection.connection.driver_connection
         return spelt.converts, driver.execute(spelt.text, given)
+
+
+class KeptInsert:
+    """An INSERT to be run many times that says ``ON CONFLICT``, which needs the dialect's own."""
+
+    def __init__(self, table: type[DeclarativeBase], names: Sequence[str]) -> None:
+        """Insert the columns *names*; their values are given by name."""
+        self._columns = {name: table.__table__.c[name] for name in names}
+        self._sqlite, self._postgresql = sqlite.insert(table), postgresql.insert(table)
+        self._values = {
+            name: bindparam(f"{name}_", type_=column.type) for name, column in self._columns.items()
+        }
+        self._kept: dict[bool, Kept] = {}
+
+    def or_nothing(self) -> Self:
+        """Let a row that is there already stay as it is."""
+        for is_sqlite, made in self._inserts():
+            self._kept[is_sqlite] = Kept(made.on_conflict_do_nothing())
+        return self
+
+    def or_update(self, keys: Sequence[str], changes: Mapping[str, Any] | None = None) -> Self:
+        """Let a row with the same *keys* get the new values, or *changes*."""
+        for is_sqlite, made in self._inserts():
+            new = changes or {name: made.excluded[name] for name in self._columns}
+            self._kept[is_sqlite] = Kept(
+                made.on_conflict_do_update(index_elements=list(keys), set_=dict(new))
+            )
+        return self
+
+    def change(self, session: Session, **values: object) -> int:
+        """Run it and give how many rows it inserted or changed."""
+        kept = self._kept[dialects.is_sqlite(session)]
+        return kept.change(session, {f"{name}_": value for name, value in values.items()})
+
+    def _inserts(self) -> Iterator[tuple[bool, Any]]:
+        """Give SQLite's and PostgreSQL's; inline, as nobody asks for the new row's number."""
+        for is_sqlite, made in ((True, self._sqlite), (False, self._postgresql)):
+            yield is_sqlite, made.values(self._values).inline()
 
 
 def _spell(statement: _Statement, dialect: Dialect) -> _Spelt:

@@ -185,6 +185,7 @@ def apply(
     """
     require_taking(session)
     consent.lock(session)  # lock order: gate, ledger head, rows
+    session.flush()  # what follows is asked of the driver, past what waits to be written
     before = held(session, recipient_id)
     if before is None:
         return NOBODY
@@ -210,13 +211,11 @@ def held(session: Session, recipient_id: int) -> Held | None:
     person = recipients.by_id(session, recipient_id)
     if person is None:
         return None
-    reasons = frozenset(one.reason for one in suppressions.of(session, person.address_hash))
+    reasons = suppressions.reasons(session, person.address_hash)
     return Held(
         person=person,
         topics=subscriptions.standings(session, recipient_id),
-        promotional_ids=frozenset(
-            topic.id for topic in subscriptions.topics(session, MessageClass.PROMOTIONAL)
-        ),
+        promotional_ids=subscriptions.promotional_ids(session),
         promotional=_promotional(
             session, recipient_id, is_suppressed=SuppressionReason.UNSUBSCRIBED in reasons
         ),

@@ -7,25 +7,24 @@ from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
+from mailprefs.db.kept import KeptInsert
 from mailprefs.schema.events import MailboxFact, MailboxTotal
 
 EVENT: Final = "unsubscribed"
 """The mailbox fact of a message that made its reader leave."""
 
 
+# For each of the many who may leave in one second.
+_FACT: Final = KeptInsert(MailboxFact, ("delivery_id", "event", "occurred_at")).or_nothing()
+_TOTAL: Final = KeptInsert(MailboxTotal, ("campaign_id", "event", "n")).or_update(
+    ("campaign_id", "event"), {"n": MailboxTotal.n + 1}
+)
+
+
 def count(session: Session, delivery_id: int, now: datetime) -> None:
     """Note that this message made its reader leave; once, by whichever route."""
-    fact = {"delivery_id": delivery_id, "event": EVENT, "occurred_at": now}
-    insert = dialects.insert(session, MailboxFact).values(fact)
-    if dialects.changed(session, insert.on_conflict_do_nothing()):
-        total = dialects.insert(session, MailboxTotal).values(
-            campaign_id=_campaign(delivery_id), event=EVENT, n=1
-        )
-        session.execute(
-            total.on_conflict_do_update(
-                index_elements=["campaign_id", "event"], set_={"n": MailboxTotal.n + 1}
-            )
-        )
+    if _FACT.change(session, delivery_id=delivery_id, event=EVENT, occurred_at=now):
+        _TOTAL.change(session, campaign_id=_campaign(delivery_id), event=EVENT, n=1)
 
 
 def uncount(session: Session, delivery_id: int) -> None:
