@@ -97,6 +97,7 @@ def _routes(app: "Flask", parts: Parts) -> None:
         child_reports,
         confirmations,
         erasure,
+        exports,
         fresh_links,
         front,
         health,
@@ -115,7 +116,7 @@ def _routes(app: "Flask", parts: Parts) -> None:
     auth.install(app, parts.db)
     for module in (sign_up, fresh_links, child_reports):
         module.install(app, parts)
-    asked = (fresh_links, sign_up, confirmations, erasure, child_reports)
+    asked = (fresh_links, sign_up, confirmations, exports, erasure, child_reports)
     recipients = (pixel, unsubscribe, preferences, *asked, front, policy, archive)
     for module in (*recipients, webhooks, inbound, health, metrics, staff_pages, api):
         app.register_blueprint(module.routes)

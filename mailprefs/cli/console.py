@@ -21,13 +21,15 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.orm import Session
 
-from mailprefs import staff
+from mailprefs import recipients, staff
+from mailprefs.addresses import AddressHasher
 from mailprefs.app import Parts, build
 from mailprefs.audit import CONSOLE, Actor
 from mailprefs.db.version import pending
-from mailprefs.errors import BadFile, BadSetting, Conflict
+from mailprefs.errors import BadFile, BadSetting, Conflict, NotFound
 from mailprefs.jobs import alarms
 from mailprefs.policy import Role
+from mailprefs.schema.people import Recipient
 from mailprefs.settings import load
 
 type_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -150,3 +152,15 @@ def progress(*columns: ProgressColumn) -> Progress:
         console=Console(stderr=True),
         disable=not sys.stderr.isatty(),
     )
+
+
+def known(session: Session, hasher: AddressHasher, address: str) -> Recipient:
+    """Give who has an address.
+
+    :raises NotFound: for nobody's address; the text doesn't repeat it.
+    """
+    person = recipients.find(session, hasher, address)
+    if person is None:
+        msg = "Nobody on file has that address."
+        raise NotFound(msg)
+    return person

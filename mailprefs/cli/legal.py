@@ -9,7 +9,6 @@ from mailprefs import files, privacy, staff, times
 from mailprefs.app import Parts
 from mailprefs.audit import Actor
 from mailprefs.cli import console
-from mailprefs.cli.people import known
 from mailprefs.db.database import Gate
 from mailprefs.jobs.in_flight import wait_for_calls
 from mailprefs.jobs.transfer import Transfer
@@ -42,7 +41,7 @@ def hold(address: str, reason: str, acting_as: str | None) -> None:
     parts = console.opened()
     with parts.db.transaction(Gate.TAKING) as session:
         who = console.actor(session, acting_as, Role.PRIVACY)
-        person = known(session, parts.hasher, address)
+        person = console.known(session, parts.hasher, address)
         placed = holds.place(session, person.id, who, reason=reason, now=console.now())
     click.echo(f"Legal hold {placed.id} is in force.")
 
@@ -140,7 +139,7 @@ def record(  # noqa: PLR0913, PLR0917 - one option each
     parts = console.opened()
     with parts.db.transaction() as session:
         who = console.actor(session, acting_as, Role.PRIVACY)
-        whose = None if address is None else known(session, parts.hasher, address).id
+        whose = None if address is None else console.known(session, parts.hasher, address).id
         told = Told(DisclosureBasis(basis), to_whom, fields.split(","), n, reason, whose)
         number = disclosures.record(session, told, who, now=console.now())
     click.echo(f"Disclosure {number} is on record.")
@@ -160,7 +159,7 @@ def export(address: str, file: Path, to_whom: str, reason: str, acting_as: str |
     parts = console.opened()
     with files.private(file) as out, parts.db.transaction() as session:
         who = console.actor(session, acting_as, Role.PRIVACY)
-        person = known(session, parts.hasher, address)
+        person = console.known(session, parts.hasher, address)
         demand = _demand(parts, to_whom, reason, who)
         done = disclosing.of_one(session, person.id, demand)
         out.write(done.content)

@@ -12,8 +12,7 @@ import click
 from rich.progress import TextColumn
 from sqlalchemy.orm import Session
 
-from mailprefs import audit, preferences, privacy, recipients, times
-from mailprefs.addresses import AddressHasher
+from mailprefs import audit, files, languages, preferences, privacy, times
 from mailprefs.app.joining import erasures
 from mailprefs.cli import console
 from mailprefs.db.database import Gate
@@ -25,8 +24,8 @@ from mailprefs.jobs.imports.run import run as run_import
 from mailprefs.jobs.in_flight import wait_for_calls, wait_for_requests
 from mailprefs.policy import Frequency, Role, Source, SubscriptionState
 from mailprefs.preferences import Applied, Door, Wish
+from mailprefs.privacy import access
 from mailprefs.schema.imports import ImportedAs
-from mailprefs.schema.people import Recipient
 
 _SHOWN: Final = 10
 _CLEANED_LATER: Final = "not cleaned yet; `mailprefs run` and `worker` go on with it"
@@ -119,7 +118,7 @@ def show_recipient(address: str, acting_as: str | None, *, as_json: bool) -> Non
     parts = console.opened()
     with parts.db.transaction() as session:
         who = console.actor(session, acting_as, Role.PRIVACY)
-        person = known(session, parts.hasher, address)
+        person = console.known(session, parts.hasher, address)
         subject = ("recipient", person.id)
         audit.record(session, who, "recipient.looked_up", subject, now=console.now())
         standing = preferences.current(session, person.id)
@@ -145,6 +144,28 @@ def show_recipient(address: str, acting_as: str | None, *, as_json: bool) -> Non
         "wishes": {one.purpose.value: _wish(one) for one in wished},
     }
     console.answer(document, as_json=as_json, show=lambda: _show_recipient(document))
+
+
+@recipient_group.command("export")
+@click.argument("address")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--html", "as_page", is_flag=True, help="A page to read, instead of JSON.")
+@console.acting
+def export_recipient(address: str, file: Path, acting_as: str | None, *, as_page: bool) -> None:
+    """Write everything that is stored about one person into FILE, for that person.
+
+    For an authority there is `mailprefs legal export`.
+    """
+    parts = console.opened()
+    zone, now = parts.settings.time_zone, console.now()
+    with files.private(file) as out, parts.db.transaction() as session:
+        who = console.actor(session, acting_as, Role.PRIVACY)
+        person = console.known(session, parts.hasher, address)
+        made = access.collect_by_staff(session, person.id, who, zone=zone, now=now)
+        said = languages.best(made.language)
+        text = access.as_html(made, said) if as_page else access.as_json(made)
+        out.write(text.encode())
+    click.echo(f"Written; {file} is readable by you alone.")
 
 
 @recipient_group.command("erase")
@@ -236,7 +257,7 @@ def set_subscription(address: str, slug: str, state: str, acting_as: str | None)
     parts = console.opened()
     with parts.db.transaction(Gate.TAKING) as session:
         who = console.actor(session, acting_as, Role.PRIVACY)
-        person = known(session, parts.hasher, address)
+        person = console.known(session, parts.hasher, address)
         done = preferences.set_by_staff(
             session, person.id, slug, SubscriptionState(state), who, now=console.now()
         )
@@ -264,7 +285,7 @@ def _ask_for_less(
     parts = console.opened()
     with parts.db.transaction(Gate.TAKING) as session:
         who = console.actor(session, acting_as, Role.PRIVACY)
-        recipient_id = known(session, parts.hasher, address).id
+        recipient_id = console.known(session, parts.hasher, address).id
         done = choose(session, recipient_id, Door(Source.STAFF, who.door, actor=who))
     wait_for_requests(parts.db, recipient_id)
     click.echo("Done: it holds from now on." if done.has_changed else "It was so already.")
@@ -272,18 +293,6 @@ def _ask_for_less(
 
 def _wish(one: Wish) -> dict[str, str]:
     return {"is": one.word, "since": one.since.isoformat(), "source": one.source.value}
-
-
-def known(session: Session, hasher: AddressHasher, address: str) -> Recipient:
-    """Give who has an address.
-
-    :raises NotFound: for nobody's address; the text doesn't repeat it.
-    """
-    person = recipients.find(session, hasher, address)
-    if person is None:
-        msg = "Nobody on file has that address."
-        raise NotFound(msg)
-    return person
 
 
 def _show_recipient(document: dict[str, Any]) -> None:

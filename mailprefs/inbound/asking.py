@@ -1,6 +1,6 @@
 """What a mail plainly asks for, by its words in the languages of our pages. Pure.
 
-A guess decides only who is told what: whether a link to their own choices is mailed to somebody,
+A guess decides only who is told what: which link of their own is mailed to somebody, if any,
 and under which word staff find the mail. It never ends or begins anything.
 """
 

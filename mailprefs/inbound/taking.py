@@ -21,8 +21,9 @@ from mailprefs.errors import BadAddress, BadToken, MailprefsError, StoreUnavaila
 from mailprefs.inbound import forwarding
 from mailprefs.inbound.asking import Wish, places_of_token, wish_of
 from mailprefs.links import Links, UnsubscribeLink
-from mailprefs.policy import Source
+from mailprefs.policy import DataRequest, Source
 from mailprefs.preferences import Door
+from mailprefs.privacy import requests
 from mailprefs.schema.inbound import InboundRow
 from mailprefs.schema.people import Recipient, Sender
 from mailprefs.settings import OneClickScope
@@ -109,7 +110,7 @@ def take(
             session, link.recipient_id, link.topic_id, door, scope=desk.scope, now=now
         )
     if _may_get_link(wish, mail, writer):
-        row.link_id = _tried(session, lambda: _link(session, writer, now))
+        row.link_id = _tried(session, lambda: _link(session, desk, seen, now))
     if wish.is_forwarded:
         pass_on(session, desk, row, mail, now=now)
     session.flush()
@@ -174,9 +175,17 @@ def _may_get_link(wish: Wish, mail: InboundMail, writer: _Writer) -> bool:
     return wish is Wish.DATA or (wish is Wish.LEAVE_UNPROVEN and mail.is_proven)
 
 
-def _link(session: Session, writer: _Writer, now: datetime) -> int | None:
+def _link(session: Session, desk: Desk, seen: _Seen, now: datetime) -> int | None:
+    """Mail the link to all that is stored of somebody who asks for it, else to their choices.
+
+    The mail with the former leads to the latter as well, where one has oneself erased.
+    """
+    writer = seen.writer
     if writer.person is None:
         return None
+    if seen.wish is Wish.DATA:
+        kind = DataRequest.EXPORT
+        return requests.ask(session, desk.links, desk.base_url, writer.person.id, kind, now=now)
     return single.queue_unless_lately(
         session, LINK_TEMPLATE, writer.person.id, {}, LINK_EVERY, now=now
     )

@@ -28,6 +28,8 @@ PUBLIC: frozenset[str] = frozenset(
         "confirmations.show",
         "erasure.erase",
         "erasure.show",
+        "exports.give",
+        "exports.show",
         "fresh_links.ask",
         "fresh_links.send",
         "front.show",

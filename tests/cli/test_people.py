@@ -2,6 +2,7 @@
 
 import json
 import re
+import stat
 
 import pytest
 from sqlalchemy import func, select, text
@@ -264,3 +265,21 @@ def test_less_mail_is_recorded_for_who_asked_and_shown_with_its_source(shell: Sh
     said = shell("recipient", "pause", "ada@example.org", "--days", "30")
     assert said.status == 1
     assert "only they can take it back" in said.err
+
+
+@pytest.mark.parametrize("form", [(), ("--html",)])
+def test_all_of_one_person_is_written_for_them_privately_and_audited(
+    people: Shell, form: tuple[str, ...]
+) -> None:
+    file = people.data.parent / "ada.file"
+    people.do("recipient", "export", "ada@example.org", file, *form, "--as", ADMIN)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    written = file.read_text(encoding="utf-8")
+    assert "ada@example.org" in written and "grace@example.org" not in written
+    assert written.startswith("<!doctype html>" if form else "{")
+    with people.db.reading() as session:
+        (newest,) = audit.latest(session, limit=1)
+        assert (newest.action, newest.door) == ("recipient.exported", "console")
+    people.db.close()
+    refused = people("recipient", "export", "nobody@example.org", file.with_suffix(".no"))
+    assert refused.status != 0 and not file.with_suffix(".no").exists()

@@ -81,6 +81,7 @@ FOR_SOME = {
     ("POST", "/staff/people/<int:recipient_id>/unsubscribe"): SEES_PEOPLE,
     ("POST", "/staff/people/<int:recipient_id>/less"): SEES_PEOPLE,
     ("POST", "/staff/people/<int:recipient_id>/lift"): LIFTS,
+    ("POST", "/staff/people/<int:recipient_id>/export"): LIFTS,
     ("GET", "/staff/erasures"): LIFTS,
     ("POST", "/staff/erasures/<int:recipient_id>"): LIFTS,
     ("GET", "/staff/legal"): LIFTS,

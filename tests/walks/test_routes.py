@@ -65,6 +65,7 @@ def filled(rule: Rule, parts: Parts) -> str:
         "unsubscribe": parts.links.unsubscribe_path(1, 1, 1 << 32 | 1),
         "preferences": parts.links.preferences_path(1, 1 << 32 | 1),
         "erasure": parts.links.request_path(DataRequest.ERASE, bytes(16)),
+        "exports": parts.links.request_path(DataRequest.EXPORT, bytes(16)),
         "confirmations": parts.links.confirm_path(1, 2**32 - 1),
     }
     good = tokens.get(rule.endpoint.partition(".")[0], "/x/x")[3:]
@@ -155,6 +156,7 @@ def test_every_link_that_we_make_leads_to_its_page(app: Flask, parts: Parts) -> 
         links.preferences_path(2**63 - 1): "preferences.show",
         links.confirm_path(2**63 - 1, 2**32 - 1): "confirmations.show",
         links.request_path(DataRequest.ERASE, bytes(16)): "erasure.show",
+        links.request_path(DataRequest.EXPORT, bytes(16)): "exports.show",
         links.sign_in_path(b"n" * 16): "staff.sign_in.link",
     }
     adapter = app.url_map.bind("localhost")

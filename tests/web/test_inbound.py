@@ -266,7 +266,10 @@ def test_a_request_about_data_is_passed_on_and_its_owner_gets_a_link_on_file(
     for _ in range(3):
         post.comes("My request", "Please delete my data under GDPR article 17.")
     assert [row.wish for row in kept(db)] == [Wish.DATA.value] * 3
-    assert [whom for whom, _ in queued(db, "fresh_link")] == [reader.id], "one an hour"
+    assert queued(db, "fresh_link") == []
+    ((whom, values),) = queued(db, "export_link")
+    assert whom == reader.id
+    assert "/d/" in values["request_url"]
     passed_on = queued(db, inbound.TEMPLATE)
     assert len(passed_on) == 3
     assert {whom for whom, _ in passed_on} != {reader.id}
@@ -280,7 +283,7 @@ def test_outside_a_known_and_an_unknown_sender_look_the_same(post: Post, db: Dat
     unknown = post.post(post.mail("GDPR", "my data", **{"from": "nobody@example.net"}))
     assert (known.status_code, known.data) == (unknown.status_code, unknown.data)
     assert [header for header, _ in known.headers] == [header for header, _ in unknown.headers]
-    assert len(queued(db, "fresh_link")) == 1
+    assert len(queued(db, "export_link")) == 1
 
 
 def test_stop_without_a_token_gets_a_link_only_if_the_domain_vouches_and_ends_nothing(

@@ -8,8 +8,8 @@
 ``page``        the same as one HTML file, in the person's language
 """
 
-from mailprefs.privacy.access.collecting import collect
+from mailprefs.privacy.access.collecting import collect, collect_by_staff
 from mailprefs.privacy.access.export import Export, Section, as_json
 from mailprefs.privacy.access.page import as_html
 
-__all__ = ["Export", "Section", "as_html", "as_json", "collect"]
+__all__ = ["Export", "Section", "as_html", "as_json", "collect", "collect_by_staff"]

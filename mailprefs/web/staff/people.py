@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from mailprefs import audience, preferences, recipients, subscriptions, suppressions
+from mailprefs import audience, languages, preferences, recipients, subscriptions, suppressions
 from mailprefs.audience import Audience
 from mailprefs.consent.ledger import Recorded, history
 from mailprefs.db.database import Gate
@@ -23,12 +23,13 @@ from mailprefs.jobs.in_flight import wait_for_requests
 from mailprefs.policy import Frequency, Role, Skip, Source, SuppressionReason
 from mailprefs.preferences import Wish, leaving
 from mailprefs.preferences.choosing import Door
-from mailprefs.privacy import holds
+from mailprefs.privacy import access, holds
 from mailprefs.schema.choices import Suppression, SuppressionLift
 from mailprefs.schema.legal import LegalHold
 from mailprefs.schema.people import Recipient, Subscription, Topic
 from mailprefs.web import auth
 from mailprefs.web.current import here
+from mailprefs.web.exports import as_file
 from mailprefs.web.staff import looking
 
 WAYS: Final = {
@@ -219,6 +220,22 @@ def lift(recipient_id: int) -> Response | tuple[str, int]:
         )
     flash("Lifted. What they chose themselves stays as it is; the vendor keeps lists of its own.")
     return redirect(url_for("staff.people.show", recipient_id=recipient_id), code=303)
+
+
+@routes.post("/<int:recipient_id>/export")
+@auth.only(Role.PRIVACY)
+def export(recipient_id: int) -> Response | tuple[str, int]:
+    """Give everything that is stored about one person as a file for that person; audited.
+
+    :raises NotFound: for somebody who is erased since.
+    """
+    parts = here()
+    if not looking.is_at(looking.PERSON, recipient_id, parts.clock()):
+        return _ask_first()
+    zone, now = parts.settings.time_zone, parts.clock()
+    with parts.db.transaction() as session:
+        made = access.collect_by_staff(session, recipient_id, auth.actor(), zone=zone, now=now)
+    return as_file(made, request.form.get("form", ""), languages.best(made.language))
 
 
 def _ask_first() -> tuple[str, int]:

@@ -282,3 +282,23 @@ def test_staff_make_no_pause_shorter_and_end_none(browser: Browser, house: House
 def test_who_was_not_found_gets_no_pause_either(browser: Browser, house: House) -> None:
     path = f"/staff/people/{house.readers[1]}/less"
     assert browser.post(path, what="30", asked="asked_by_phone").status_code == 404
+
+
+def test_the_privacy_role_gets_all_of_somebody_found_and_it_stands_in_the_audit(
+    browser: Browser, house: House, parts: Parts
+) -> None:
+    number = house.readers[0]
+    assert browser.post(f"/staff/people/{number}/export", form="json").status_code == 403
+    browser.sign_in_as(Role.PRIVACY)
+    assert browser.post(f"/staff/people/{number}/export", form="json").status_code == 404
+    path = look(browser, house, 0)
+    assert "Give them their data" in browser.get(path).text
+    given = browser.post(f"{path}/export", form="json")
+    assert given.headers["Content-Disposition"].startswith("attachment")
+    assert given.headers["Cache-Control"] == "no-store"
+    assert given.json is not None
+    assert given.json["data"]["person"][0]["address"] == "reader0@example.org"
+    assert "<!doctype html>" in browser.post(f"{path}/export", form="html").text
+    with parts.db.reading() as session:
+        acts = [one.action for one in audit.of(session, ("recipient", number))]
+    assert acts == ["recipient.looked_up", *["recipient.exported"] * 2]
