@@ -62,11 +62,30 @@ class Machine(NamedTuple):
     name: str
     disks: tuple[Disk, ...]
     spool: SpoolLevel
+    # Why the file of the ledger's heads can't be written; None if it can, or isn't asked for.
+    heads: str | None = None
 
 
 def look(settings: Settings, positions: Mapping[bytes, int]) -> Machine:
     """Look at this machine; *positions* says up to where each segment of the spool is counted."""
-    return Machine(name(), disks(settings), level(settings.spool_dir, positions))
+    spool_level = level(settings.spool_dir, positions)
+    return Machine(name(), disks(settings), spool_level, unwritable(settings.ledger_heads))
+
+
+def unwritable(file: Path | None) -> str | None:
+    """Say why a file can't be appended to, or made; None if it can. Nothing is changed."""
+    if file is None:
+        return None
+    try:
+        if file.exists():
+            os.close(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC))
+            return None
+        folder = next(one for one in file.absolute().parents if one.exists())
+        if not folder.is_dir():
+            return "a part of its path is a file"
+        return None if os.access(folder, os.W_OK | os.X_OK) else "its directory can't be written to"
+    except OSError as error:
+        return error.strerror or type(error).__name__
 
 
 def name() -> str:

@@ -54,7 +54,7 @@ def of_sending(facts: Facts) -> list[Condition]:
 
 def of_machine(seen: Machine, now: datetime) -> list[Condition]:
     """List what stands in the way on one machine."""
-    return [*_of_spool(seen, now), *_of_disks(seen, now)]
+    return [*_of_spool(seen, now), *_of_disks(seen, now), *_of_heads(seen, now)]
 
 
 def without_people(sentence: str) -> str:
@@ -172,3 +172,9 @@ def _of_disks(seen: Machine, now: datetime) -> Iterator[Condition]:
             yield Condition(
                 AlarmKind.DISK_FILLING, f"{seen.name}: {disk.holds}"[:128], sentence, now
             )
+
+
+def _of_heads(seen: Machine, now: datetime) -> Iterator[Condition]:
+    if seen.heads is not None:
+        sentence = f"MAILPREFS_LEDGER_HEADS can't be written on {seen.name}: {seen.heads}."
+        yield Condition(AlarmKind.HEADS_NOT_KEPT, seen.name, sentence, now)

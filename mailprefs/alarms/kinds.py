@@ -23,11 +23,12 @@ class AlarmKind(StrEnum):
     IS_A_COPY = "is_a_copy"
     SPOOL_FILLING = "spool_filling"
     DISK_FILLING = "disk_filling"
+    HEADS_NOT_KEPT = "heads_not_kept"
 
     @property
     def of_machine(self) -> bool:
         """Tell whether it is about one machine, which only that machine can see."""
-        return self in {AlarmKind.SPOOL_FILLING, AlarmKind.DISK_FILLING}
+        return self in _OF_MACHINE
 
     @property
     def advice(self) -> "Advice":
@@ -50,6 +51,9 @@ class Advice(NamedTuple):
 
 
 RUNBOOK: Final = "docs/runbook.md"
+_OF_MACHINE: Final = frozenset(
+    {AlarmKind.SPOOL_FILLING, AlarmKind.DISK_FILLING, AlarmKind.HEADS_NOT_KEPT}
+)
 
 ADVICE: Final = MappingProxyType(
     {
@@ -163,6 +167,13 @@ ADVICE: Final = MappingProxyType(
             "a false yes, and sending waits.",
             "Make room on that machine, or move the data directory to a larger disk.",
             "mailprefs doctor",
+        ),
+        AlarmKind.HEADS_NOT_KEPT: Advice(
+            "Heads of the ledger are not kept",
+            "The ledger goes on, and heads that were kept before are as good as ever. Nothing "
+            "outside the database proves what is added meanwhile.",
+            "Let the service's user write to the file in MAILPREFS_LEDGER_HEADS on that machine.",
+            "mailprefs ledger head",
         ),
     }
 )

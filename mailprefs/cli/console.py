@@ -32,6 +32,35 @@ from mailprefs.policy import Role
 from mailprefs.schema.people import Recipient
 from mailprefs.settings import load
 
+
+class WholeNumber(click.ParamType[int]):
+    """A whole number between two bounds; another one is refused with a sentence."""
+
+    name = "integer"
+
+    def __init__(self, least: int, most: int) -> None:
+        self._least = least
+        self._most = most
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Give the number that was typed."""
+        try:
+            number = int(str(value))
+        except ValueError:
+            number = self._least - 1
+        if not self._least <= number <= self._most:
+            self.fail(
+                f"write a whole number from {self._least:,} to {self._most:,}, in digits.",
+                param,
+                ctx,
+            )
+        return number
+
+
+PORT = WholeNumber(1, 65_535)
+LINES = WholeNumber(1, 1_000_000)
 type_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 acting = click.option(
     "--as",

@@ -88,7 +88,7 @@ def list_holds(acting_as: str | None, *, as_json: bool) -> None:
 
 @legal_group.command("register")
 @click.option("--csv", "as_csv", is_flag=True, help="Print all of it as CSV.")
-@click.option("--limit", default=100, show_default=True)
+@click.option("--limit", type=console.LINES, default=100, show_default=True)
 @console.acting
 @console.type_json
 def register(limit: int, acting_as: str | None, *, as_csv: bool, as_json: bool) -> None:

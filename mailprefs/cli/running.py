@@ -9,7 +9,9 @@ from mailprefs.cli import console
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8400, show_default=True, help="Port to listen on.")
+@click.option(
+    "--port", type=console.PORT, default=8400, show_default=True, help="Port to listen on."
+)
 @click.option("--no-worker", is_flag=True, help="Serve pages and pixels only; send nothing.")
 def run(host: str, port: int, *, no_worker: bool) -> int:
     """Run the service: pages, pixels, webhooks, and the sending of campaigns."""
@@ -33,7 +35,13 @@ def worker() -> int:
 
 
 @click.command()
-@click.option("--port", default=8410, show_default=True, help="Port on 127.0.0.1 to listen on.")
+@click.option(
+    "--port",
+    type=console.PORT,
+    default=8410,
+    show_default=True,
+    help="Port on 127.0.0.1 to listen on.",
+)
 @click.option(
     "--store",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -53,7 +61,7 @@ def worker() -> int:
 )
 @click.option(
     "--calls-per-second",
-    type=click.IntRange(min=1),
+    type=console.WholeNumber(1, 1_000_000),
     metavar="N",
     help="Answer 429 to calls beyond so many in a second, as vendors do.",
 )

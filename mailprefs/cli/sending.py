@@ -28,6 +28,7 @@ _EXITS: Final = {
 _STALLED, _TIMEOUT = 4, 7
 _LOOK_AGAIN: Final = 0.5
 _TELL_AGAIN: Final = 5.0
+_TELL_ANYWAY: Final = 60.0
 
 
 @click.command("send")
@@ -169,7 +170,7 @@ class _Lines:
     def __init__(self, *, is_watched: bool) -> None:
         self._is_watched = is_watched
         self._last = ""
-        self._next = 0.0
+        self._told_at: float | None = None
         self._halt: str | None = None
 
     def halt(self, one: Overview, bar: Progress) -> None:
@@ -181,14 +182,15 @@ class _Lines:
         bar.console.print(now or "Sending goes on.", markup=False, highlight=False, soft_wrap=True)
 
     def progress(self, one: Overview) -> None:
-        """Print one line, unless it is too soon or nothing has changed."""
+        """Print one line, unless it is too soon; what hasn't changed is told once a minute."""
         line = f"Campaign {one.id} {standing(one)}"
         if one.counts.frozen:
             line += f": {one.done:,} of {one.counts.frozen:,} done"
         line += "."
-        if self._is_watched or line == self._last or time.monotonic() < self._next:
+        now, patience = time.monotonic(), _TELL_ANYWAY if line == self._last else _TELL_AGAIN
+        if self._is_watched or (self._told_at is not None and now - self._told_at < patience):
             return
-        self._last, self._next = line, time.monotonic() + _TELL_AGAIN
+        self._last, self._told_at = line, now
         click.echo(line, err=True)
 
 

@@ -63,7 +63,7 @@ def suppression_group() -> None:
     type=click.Choice([one.value for one in SuppressionReason]),
     help="Only those for one reason.",
 )
-@click.option("--limit", default=100, show_default=True)
+@click.option("--limit", type=console.LINES, default=100, show_default=True)
 @console.type_json
 def list_suppressions(word: str | None, limit: int, *, as_json: bool) -> None:
     """List suppressions, newest first.

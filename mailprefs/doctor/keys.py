@@ -31,6 +31,8 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
         todo = "Set MAILPREFS_SENDGRID_API_KEY to a key that may send mail."
         yield wrong("Vendor's key", "It is not set, so nothing can be sent.", todo)
     yield _webhook_key(settings)
+    if (inbound := _inbound_key(settings)) is not None:
+        yield inbound
 
 
 def of_stored(session: Session, settings: Settings) -> Finding:
@@ -63,12 +65,43 @@ def _parsed(area: str, text: str, parse: Callable[[str], object]) -> Finding:
 
 def _webhook_key(settings: Settings) -> Finding:
     area = "Webhook's key"
-    keys = [part.strip() for part in settings.sendgrid_webhook_key.split(",") if part.strip()]
+    keys = _listed(settings.sendgrid_webhook_key)
     if not keys:
         said = "MAILPREFS_SENDGRID_WEBHOOK_KEY is not set, so no event of the vendor is taken."
         todo = "Copy the verification key from the vendor's page of the signed event webhook."
         grave = warning if settings.environment is Environment.SANDBOX else wrong
         return grave(area, said, todo)
+    return _judged(area, keys)
+
+
+def _inbound_key(settings: Settings) -> Finding | None:
+    """Check the key of mail to our mailbox, where there is a mailbox or a key for it."""
+    area, keys = "Inbound mail's key", _listed(settings.sendgrid_inbound_key)
+    if not keys:
+        if not settings.inbound_mailbox:
+            return None
+        said = (
+            "MAILPREFS_SENDGRID_INBOUND_KEY is not set, so mail to MAILPREFS_INBOUND_MAILBOX waits "
+            "at the vendor, and the vendor drops it after some days: people who leave by mail "
+            "wouldn't be heard."
+        )
+        todo = (
+            "Set it to the public key of the security policy at the vendor (docs/inbound.md), or "
+            "take the mailbox out."
+        )
+        return wrong(area, said, todo)
+    if not settings.inbound_mailbox:
+        said = "It is set, but MAILPREFS_INBOUND_MAILBOX isn't: no message names the mailbox."
+        return warning(area, said, "Set the mailbox's address, or take the key out.")
+    return _judged(area, keys)
+
+
+def _listed(setting: str) -> list[str]:
+    """Give the keys of a setting: two are there while one is replaced."""
+    return [key for part in setting.split(",") if (key := part.strip())]
+
+
+def _judged(area: str, keys: list[str]) -> Finding:
     if not all(_is_public_key(key) for key in keys):
         todo = "Copy it again, as one line of base64, without BEGIN and END."
         return wrong(area, "It isn't a public key (ECDSA, P-256).", todo)

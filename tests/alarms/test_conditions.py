@@ -1,9 +1,11 @@
 """From facts to alarms: each condition, where it begins, and what its sentence never holds."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from mailprefs import machine as look
 from mailprefs.alarms import conditions
 from mailprefs.alarms.facts import Broken, Facts, Open, Stopped, Uncompared
 from mailprefs.alarms.kinds import AlarmKind
@@ -204,3 +206,16 @@ def test_a_spool_fills_by_its_bound_or_because_nobody_counts() -> None:
     assert "have waited to be counted since 22 Nov 2026, 08:30 UTC" in found.sentence
     fresh = behind._replace(waiting_since=NOW - timedelta(minutes=9))
     assert conditions.of_machine(machine(spool=fresh), NOW) == []
+
+
+def test_heads_of_the_ledger_that_cannot_be_written_are_an_alarm(tmp_path: Path) -> None:
+    kept, file = tmp_path / "heads", tmp_path / "file"
+    file.write_text("no folder")
+    for good in (None, kept, tmp_path / "folder" / "heads", file):
+        assert look.unwritable(good) is None, good
+    assert not kept.exists(), "looking makes nothing"
+    for bad in (tmp_path, file / "heads"):
+        reason = look.unwritable(bad)
+        (found,) = conditions.of_machine(machine(heads=reason), NOW)
+        assert (found.kind, found.subject) == (AlarmKind.HEADS_NOT_KEPT, "host-1")
+        assert found.sentence.startswith("MAILPREFS_LEDGER_HEADS can't be written on host-1: ")

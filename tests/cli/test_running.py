@@ -25,3 +25,20 @@ def test_the_sandbox_tells_nobody_outside_of_this_machine(bare: Shell) -> None:
     said = bare("sandbox", "--webhook", "https://hooks.example.com/events")
     assert (said.status, len(said.sentences)) == (2, 1)
     assert "this machine only" in said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--port", "99999"),
+        ("run", "--port", "eighty"),
+        ("sandbox", "--port", "0"),
+        ("sandbox", "--calls-per-second", "-1"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused_in_a_sentence(
+    bare: Shell, words: tuple[str, ...]
+) -> None:
+    said = bare(*words)
+    assert said.status == 2
+    assert "write a whole number from 1 to " in said.err

@@ -1,11 +1,14 @@
 """Our own house, and the whole examination."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
 from sqlalchemy import inspect, text
 
@@ -24,6 +27,11 @@ from tests.factories import make_recipient
 from tests.sending import NOW
 
 TOKEN_KEY = sha256(b"a token key").hexdigest()
+PUBLIC_KEY = b64encode(
+    generate_private_key(SECP256R1())
+    .public_key()
+    .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+).decode()
 ADDRESS_KEY = sha256(b"the address key of people who don't exist").hexdigest()
 
 
@@ -172,6 +180,27 @@ def test_keys_that_are_missing_or_weak_are_wrong_and_never_shown(
 def test_a_webhook_key_that_is_none_is_wrong(settings: Settings) -> None:
     there = settings.model_copy(update={"sendgrid_webhook_key": "bm90IGEga2V5"})
     assert levels(list(keys.of_settings(there)))["Webhook's key"] is Level.WRONG
+
+
+@pytest.mark.parametrize(
+    ("mailbox", "key", "level"),
+    [
+        ("", "", None),
+        ("unsubscribe@in.example.com", "", Level.WRONG),
+        ("unsubscribe@in.example.com", "bm90IGEga2V5", Level.WRONG),
+        ("", PUBLIC_KEY, Level.WARNING),
+        ("unsubscribe@in.example.com", f"{PUBLIC_KEY}, {PUBLIC_KEY}", Level.OK),
+    ],
+)
+def test_the_key_of_inbound_mail_is_missed_where_there_is_a_mailbox(
+    settings: Settings, mailbox: str, key: str, level: Level | None
+) -> None:
+    there = settings.model_copy(update={"inbound_mailbox": mailbox, "sendgrid_inbound_key": key})
+    found = {one.area: one for one in keys.of_settings(there)}
+    assert ("Inbound mail's key" in found) is (level is not None)
+    if level is not None:
+        assert found["Inbound mail's key"].level is level
+        assert "bm90" not in str(found)
 
 
 def test_the_whole_examination_tells_of_everything_and_changes_nothing(
