@@ -14,9 +14,10 @@ from mailprefs import languages
 from mailprefs.app import create_app
 from mailprefs.db.database import Database
 from mailprefs.languages import Language
+from mailprefs.policy import DataRequest
 from mailprefs.settings import Environment, Settings
 from mailprefs.web.parts import Parts
-from tests.web.conftest import ADDRESS_KEY, TOKEN_KEY, Reader, subscribed
+from tests.web.conftest import ADDRESS_KEY, TOKEN_KEY, Reader, request_path, subscribed
 
 pytestmark = pytest.mark.browser
 
@@ -236,3 +237,27 @@ def test_somebody_signs_up_and_confirms_on_pages_that_pass_axe(
     page.locator("main button[type=submit]").click()
     assert page.locator("main li").count() == 1
     examine(f"{confirm}?lang=ar", "nothing waits")
+
+
+@pytest.mark.parametrize(
+    ("tag", "size", "is_dark"),
+    [("en", PHONE, True), ("ar", PHONE, False), ("ja", WIDE, True), ("de", WIDE, False)],
+)
+def test_the_download_of_ones_data_and_the_page_in_it_pass_axe(
+    open_page: Open, parts: Parts, reader: Reader, tag: str, size: tuple[int, int], *, is_dark: bool
+) -> None:
+    path = f"{request_path(parts, reader, DataRequest.EXPORT)}?lang={tag}"
+    page = open_page(path, size=size, is_dark=is_dark, has_script=True)
+    heights = [one.evaluate("one => one.offsetHeight") for one in page.locator("main button").all()]
+    assert len(heights) == 2 and min(heights) >= SMALLEST
+    with page.expect_download() as download:
+        page.locator("main button").first.click()
+    # As from a disk: without what our pages' own headers allow.
+    file = page.context.new_page()
+    file.set_content(download.value.path().read_text(encoding="utf-8"))
+    for one in (page, file):
+        found = Axe().run(one, options=AXE)
+        assert found.violations_count == 0, found.generate_report()
+        assert one.evaluate("document.documentElement.scrollWidth") <= size[0]
+    assert file.locator("html").get_attribute("lang") == tag
+    assert file.locator("section").count() > 3
