@@ -5,9 +5,7 @@ What the vendor of the mail got is on record with each call (``hand_overs``), so
 here, by year and by the fields that went, and never copied.
 """
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -16,14 +14,14 @@ from sqlalchemy.orm import Session
 
 from mailprefs import audit, suppressions
 from mailprefs.audit import Actor
+from mailprefs.deliveries.outcome import GIVEN_BACK
 from mailprefs.errors import BadInput
+from mailprefs.reports import exports
 from mailprefs.schema.deliveries import HandOver
 from mailprefs.schema.legal import Disclosure, DisclosureBasis
 
 LONGEST: Final = 500
 """Characters of whom something went to, or of its fields."""
-COLUMNS: Final = ("from", "until", "basis", "to", "fields", "people", "reason", "by", "sha256")
-GIVEN_BACK: Final = "given_back"
 _MAIL: Final = "each message is handed to the vendor that delivers it"
 
 
@@ -102,23 +100,34 @@ def register(session: Session, *, limit: int | None = None) -> list[Line]:
     return [*(_line(one) for one in entries), *_of_vendor(session)]
 
 
-def as_csv(lines: Sequence[Line], names: dict[int, str]) -> str:
+def as_csv(lines: Sequence[Line], names: Mapping[int, str]) -> str:
     """Give the register as CSV, times in UTC; *names* are those of the staff."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for one in lines:
-        by = "" if one.staff_id is None else names.get(one.staff_id, str(one.staff_id))
-        times = (at.astimezone(UTC).isoformat(timespec="seconds") for at in (one.since, one.until))
-        digest = one.sha256.hex() if one.sha256 else ""
-        cells = (one.basis.value, one.to_whom, one.fields, one.n, one.reason, by, digest)
-        writer.writerow([*times, *map(_plain, cells)])
-    return text.getvalue()
+    return exports.as_csv(_Row, [_row(one, names) for one in lines])
 
 
-def _plain(cell: object) -> object:
-    """Keep a spreadsheet from taking what somebody wrote for a formula (OWASP, CSV injection)."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@")) else cell
+class _Row(NamedTuple):
+    """One line of the file."""
+
+    since: str
+    until: str
+    basis: str
+    to: str
+    fields: str
+    people: int
+    reason: str
+    by: str
+    sha256: str
+
+
+def _row(one: Line, names: Mapping[int, str]) -> _Row:
+    since, until = (
+        at.astimezone(UTC).isoformat(timespec="seconds") for at in (one.since, one.until)
+    )
+    by = "" if one.staff_id is None else names.get(one.staff_id, str(one.staff_id))
+    digest = one.sha256.hex() if one.sha256 else ""
+    return _Row(
+        since, until, one.basis.value, one.to_whom, one.fields, one.n, one.reason, by, digest
+    )
 
 
 def _line(one: Disclosure) -> Line:

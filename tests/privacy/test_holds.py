@@ -76,6 +76,9 @@ def test_an_erasure_is_put_off_and_done_when_the_hold_is_lifted(db: Database, ad
     assert done is not None and done.id is None
     assert is_known(db)
     assert not any(gets(db, one) for one in MessageClass)
+    with db.reading() as session:
+        reasons = [one.reason for one in suppressions.of(session, HASHER.hash(ADA))]
+    assert reasons == [SuppressionReason.ERASED], "so that no import brings her back"
     lifted = lift(db)
     assert lifted.erased is not None and lifted.erased.id is not None
     assert not is_known(db)
