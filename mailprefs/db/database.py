@@ -13,13 +13,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.orm import Session, sessionmaker
 
+from mailprefs.db.kept import Kept
 from mailprefs.db.turnstile import Turnstile
 from mailprefs.errors import BadSetting, StoreUnavailable
 from mailprefs.journal import Journal, Refusal
@@ -45,6 +46,8 @@ _POSTGRESQL_OPTIONS = " ".join(
         "timezone": "UTC",
     }.items()
 )
+
+_COUNT: Final = Kept(text("UPDATE instance SET refusals = refusals + :n RETURNING refusals"))
 
 
 class Gate(Enum):
@@ -181,9 +184,9 @@ def refused(session: Session, refusal: Refusal) -> None:
 def _numbered(session: Session, n: int) -> int:
     """Give the last number of *n* more refusals; the journal's lines have the same."""
     session.flush()
-    count = text("UPDATE instance SET refusals = refusals + :n RETURNING refusals")
-    seq: int = session.execute(count, {"n": n}).scalar_one()
-    return seq
+    ((seq,),) = _COUNT.rows(session, {"n": n})
+    number: int = seq
+    return number
 
 
 def _engine(url: str) -> Engine:

@@ -178,7 +178,9 @@ def _chosen(token: str, choose: _Choose) -> _Chosen | None:
     now = parts.clock()
     try:
         with parts.db.transaction(Gate.TAKING) as session:
-            if standing.find(session, link.recipient_id) is None:
+            # Held by a name, so that the session knows the person and isn't read for them again.
+            person = standing.find(session, link.recipient_id)
+            if person is None:
                 return None
             applied = choose(session, link, now)
     except StoreUnavailable:
