@@ -211,12 +211,13 @@ _CHOICES: Final = MappingProxyType[str, _Choose](
         "language": _language,
         "why": _why,
         "undo": _undo,
+        "export": requesting.export,
         "erase": requesting.erase,
     }
 )
 _UNDOABLE: Final = frozenset({"topics", "all_off", "pause", "frequency"})
 """What can be taken back at once; what measuring has deleted is gone."""
-_NO_CHOICE: Final = frozenset({"why", "erase"})
+_NO_CHOICE: Final = frozenset({"why", "export", "erase"})
 """What changes nothing about the mail that comes."""
 
 

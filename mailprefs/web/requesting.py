@@ -22,6 +22,10 @@ from mailprefs.web.speaking import gettext
 from mailprefs.web.standing import Told
 
 _SENT: Final = {
+    DataRequest.EXPORT: gettext_noop(
+        "A message with a link to your data is on its way to your address, once a day at most. "
+        "Please look in the spam folder, too."
+    ),
     DataRequest.ERASE: gettext_noop(
         "A message with a link is on its way to your address, once a day at most. Nothing is "
         "erased before you open the link and say yes. Please look in the spam folder, too."
@@ -32,6 +36,11 @@ _NOT_NOW: Final = gettext_noop(
 )
 
 log = logging.getLogger("mailprefs.web")
+
+
+def export(session: Session, link: PreferencesLink, now: datetime) -> tuple[Applied, Told]:
+    """Mail the link by which the person gets all that is stored about them."""
+    return _ask(session, link, DataRequest.EXPORT, now)
 
 
 def erase(session: Session, link: PreferencesLink, now: datetime) -> tuple[Applied, Told]:

@@ -5,10 +5,12 @@ from datetime import timedelta
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from mailprefs.db.database import Database
 from mailprefs.policy import DataRequest
 from mailprefs.privacy import access, requests
+from mailprefs.schema.requests import DataRequestRow
 from mailprefs.web.parts import Parts
 from tests.snapshots import snapshot
 from tests.web.conftest import Clock, Reader, request_path
@@ -20,6 +22,19 @@ GONE = "This link doesn’t work any more"
 def link(parts: Parts, reader: Reader) -> str:
     """Give the path of a link that was mailed to the reader."""
     return request_path(parts, reader, DataRequest.EXPORT)
+
+
+def test_asking_on_the_preference_page_mails_a_link_to_the_mailbox_on_file_and_shows_nothing(
+    client: FlaskClient, db: Database, reader: Reader, preferences_path: str
+) -> None:
+    """Whoever has a forwarded message has that page: it must not be enough."""
+    first, again = (client.post(preferences_path, data={"choice": "export"}) for _ in range(2))
+    assert '<h1 id="said" tabindex="-1">Look into your mailbox</h1>' in first.text
+    assert first.text == again.text, "it doesn't say whether one went already"
+    assert reader.address not in first.text
+    with db.reading() as session:
+        to = select(DataRequestRow.recipient_id, DataRequestRow.kind)
+        assert session.execute(to).all() == [(reader.id, DataRequest.EXPORT)]
 
 
 def test_a_program_that_opens_the_link_uses_nothing_up_and_sees_no_data(

@@ -160,7 +160,7 @@ def test_each_choice_keeps_the_words_that_were_shown(
     "form",
     [
         {},
-        {"choice": "erase"},
+        {"choice": "everything"},
         {"choice": "measuring"},
         {"choice": "measuring", "measuring": "maybe"},
     ],
