@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from mailprefs import audience, audit, privacy, suppressions
+from mailprefs import audience, audit, inbound, privacy, suppressions
 from mailprefs.audience import Audience
 from mailprefs.audit import CONSOLE
 from mailprefs.db.database import Database, Gate
@@ -14,6 +14,7 @@ from mailprefs.errors import BadInput, Conflict, NotFound
 from mailprefs.policy import MessageClass, Source, SuppressionReason
 from mailprefs.privacy import Asked, Erased, Lifted, holds
 from mailprefs.privacy.sealing import unseal_copy
+from mailprefs.schema.inbound import InboundRow
 from mailprefs.schema.legal import LegalHold
 from mailprefs.schema.opens import Measured, SilencedDelivery
 from mailprefs.schema.people import Recipient
@@ -24,6 +25,7 @@ from tests.factories import (
     make_recipient,
     make_sent,
     make_topic,
+    stored,
     subscribe,
 )
 
@@ -168,3 +170,25 @@ def test_it_takes_the_gate(db: Database, ada: int) -> None:
             holds.place(session, ada, CONSOLE, reason=BECAUSE, now=NOW)
         with pytest.raises(RuntimeError, match="TAKING"):
             privacy.lift(session, 1, ASKED, because=OVER, now=NOW)
+
+
+def test_what_she_wrote_to_us_stays_also_when_it_is_dealt_with(db: Database, ada: int) -> None:
+    def write(number: int) -> None:
+        with db.transaction() as session:
+            mail = InboundRow(
+                digest=bytes([number]) * 16,
+                received_at=NOW,
+                wish="other",
+                recipient_id=ada,
+                is_proven=True,
+                body="It is me.",
+                attachments=[],
+            )
+            inbound.handle(session, stored(session, mail).id, CONSOLE, now=NOW)
+
+    write(1)
+    lift(db)
+    write(2)
+    with db.reading() as session:
+        rows = session.scalars(select(InboundRow).order_by(InboundRow.id))
+        assert [one.body for one in rows] == ["It is me.", None]
