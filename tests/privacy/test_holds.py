@@ -2,15 +2,19 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from mailprefs import audience, audit, inbound, privacy, suppressions
+from mailprefs import audience, audit, inbound, journal, privacy, suppressions
 from mailprefs.audience import Audience
 from mailprefs.audit import CONSOLE
 from mailprefs.db.database import Database, Gate
 from mailprefs.errors import BadInput, Conflict, NotFound
+from mailprefs.instance import Place
+from mailprefs.jobs.adoption import Adoption
+from mailprefs.journal import Journal, Refusal
 from mailprefs.policy import MessageClass, Source, SuppressionReason
 from mailprefs.privacy import Asked, Erased, Lifted, holds
 from mailprefs.privacy.sealing import unseal_copy
@@ -192,3 +196,18 @@ def test_what_she_wrote_to_us_stays_also_when_it_is_dealt_with(db: Database, ada
     with db.reading() as session:
         rows = session.scalars(select(InboundRow).order_by(InboundRow.id))
         assert [one.body for one in rows] == ["It is me.", None]
+
+
+def test_a_restored_backup_puts_off_what_the_journal_says_was_erased(
+    db: Database, ada: int, tmp_path: Path
+) -> None:
+    """The hold is in the backup, and the order to erase came after it."""
+    written = Journal(tmp_path / "refusals.jsonl")
+    written.append(1, [Refusal(HASHER.hash(ADA), journal.ERASED, NOW)])
+    place = Place(tmp_path, written, "machine")
+    done = Adoption(
+        db=db, place=place, hasher=HASHER, lists=None, actor=CONSOLE, clock=lambda: NOW
+    ).run()
+    assert done.refusals == {"erased": 1}
+    assert is_known(db) and not gets(db, MessageClass.ADMINISTRATIVE)
+    assert lift(db).erased is not None

@@ -11,6 +11,12 @@ ADA, BO = "ada@example.org", "bo@example.org"
 
 
 @pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """Give one kind of database: ``tests/preferences`` tries each choice on both."""
+    return sqlite_url
+
+
+@pytest.fixture
 def path(company: Company) -> str:
     company.bring(ADA, BO)
     message: Arrived = company.message(company.send(), ADA)

@@ -113,7 +113,7 @@ def handled(number: int) -> Response:
     with parts.db.transaction() as session:
         inbound.handle(session, number, auth.actor(), now=parts.clock())
     alarms.look_again()
-    flash("Done. What the mail said is deleted; that it came is known for 30 days.")
+    flash("Done. What it said is deleted, unless a legal hold keeps it; it is known for 30 days.")
     return redirect(url_for("staff.inbound.listed"), code=303)
 
 
