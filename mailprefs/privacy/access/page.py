@@ -87,7 +87,9 @@ def _in_words(field: Field, value: Value, language: Language) -> Value:
         return value
     if isinstance(value, list):
         return [_word(str(one), language) for one in value]
-    return _word(str(value), language)
+    said = _word(str(value), language)
+    # A product has the same name in every language.
+    return said.title() if field.read == "client" and value not in WORDS else said
 
 
 def _word(word: str, language: Language) -> str:
