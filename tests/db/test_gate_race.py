@@ -26,6 +26,8 @@ from tests.factories import make_policy, make_staff, make_topic
 from tests.preferences.people import ONE_CLICK
 from tests.sending import NOW, TERMS, freeze_all, make_due, make_people, take
 
+pytestmark = pytest.mark.faults
+
 Stop = Callable[..., None]
 
 LONG = 20.0

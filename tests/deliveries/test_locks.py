@@ -34,7 +34,7 @@ from tests.sending import (
     take_one,
 )
 
-pytestmark = pytest.mark.postgresql
+pytestmark = [pytest.mark.postgresql, pytest.mark.faults]
 LONG_AGO = NOW - timedelta(days=365)
 TWO_A_SECOND = Limits(
     everything=Rate(second=0.0, hour=100_000, day=0),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
@@ -22,6 +23,8 @@ from mailprefs.vendor.message import Event, VendorEvent
 from tests.events.conftest import Mailed, mail
 from tests.events.reported import apply, event
 from tests.sending import NOW, check_measured
+
+pytestmark = pytest.mark.faults
 
 _HAPPENINGS: tuple[tuple[Event, dict[str, Any]], ...] = (
     (Event.QUEUED, {}),

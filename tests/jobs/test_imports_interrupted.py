@@ -45,6 +45,8 @@ from mailprefs.jobs.imports.order import ImportOrder
 from mailprefs.jobs.imports.run import run
 from tests.factories import HASHER
 
+pytestmark = pytest.mark.faults
+
 advance, slices = journal.advance, []
 
 def and_wait(session, at, to):

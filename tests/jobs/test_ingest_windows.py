@@ -145,6 +145,7 @@ Asking(db, Path(sys.argv[2]), lambda: datetime(2026, 11, 22, 12, tzinfo=UTC), ba
 """
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("seconds", [(0.0, 0.004), (0.001, 0.016)])
 def test_a_process_killed_while_it_counts_a_window_loses_and_doubles_nothing(
     db: Database, sent: list[int], writer: Spool, directory: Path, seconds: tuple[float, ...]

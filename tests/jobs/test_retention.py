@@ -153,6 +153,7 @@ class Killed(BaseException):
     """As a kill at this moment: whatever wasn't committed is gone."""
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("months", [2, 14])
 @pytest.mark.parametrize("slices", [1, 2, 3])
 def test_killed_half_way_and_run_again_leaves_the_same(
@@ -334,6 +335,7 @@ def test_what_was_made_before_and_never_went_is_as_old_as_its_neighbours(
     assert (done["single_values"], done["single_messages"]) == (7, 7)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("slices", [1, 2])
 def test_any_rule_that_is_killed_half_way_is_made_up_for(
     *, db: Database, singles: list[int], monkeypatch: pytest.MonkeyPatch, slices: int
@@ -361,6 +363,7 @@ def test_any_rule_that_is_killed_half_way_is_made_up_for(
     assert set(run(db, now).values()) == {0}
 
 
+@pytest.mark.faults
 def test_a_process_that_is_killed_in_the_middle_is_made_up_for(
     db: Database, singles: list[int]
 ) -> None:

@@ -127,6 +127,7 @@ def ids_of(company: Company) -> list[int]:
         return list(session.scalars(select(Recipient.id).order_by(Recipient.id)))
 
 
+@pytest.mark.faults
 def test_the_journey_of_a_version_with_ten_thousand_people(company: Company) -> None:
     """Everyone reachable is told exactly once, the rest is listed with reasons."""
     company.bring(*(f"p{n}@example.org" for n in range(10_000)))

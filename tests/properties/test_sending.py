@@ -22,6 +22,8 @@ from mailprefs.schema.deliveries import BatchState, Delivery
 from mailprefs.vendor.message import Event, Verdict
 from tests.properties.sending import Sending
 
+pytestmark = pytest.mark.faults
+
 HISTORIES = int(os.environ.get("MAILPREFS_TESTS_HISTORIES", "0"))
 PROFILE = settings(
     max_examples=HISTORIES or 6,

@@ -63,6 +63,7 @@ def test_what_a_killed_sandbox_accepted_is_still_there(
         assert again.accepted == len(again.messages) == 300
 
 
+@pytest.mark.faults
 def test_an_interrupted_sandbox_ends_by_itself(
     process: tuple[subprocess.Popen[str], dict[str, str]],
 ) -> None:
