@@ -79,6 +79,7 @@ def database_url(sqlite_url: str) -> str:
     return sqlite_url
 
 
+@pytest.mark.timeout(900)  # as many requests and pages as it says
 def test_whoever_only_asks_changes_nothing_and_every_link_still_works(
     installation: Installation,
 ) -> None:
@@ -89,7 +90,7 @@ def test_whoever_only_asks_changes_nothing_and_every_link_still_works(
     assert {one.mode for one in sent} == {"individual", "aggregate", "off"}
     addresses = {one.message.id: urls_of(one.message, installation.url) for one in sent}
     every = sorted(set().union(*addresses.values()))
-    for prefix in ("/u/", "/p/", "/o/", "/c/", "/e/", "/archive/", "/policy"):
+    for prefix in ("/u/", "/p/", "/o/", "/c/", "/d/", "/e/", "/archive/", "/policy"):
         assert any(urlsplit(url).path.startswith(prefix) for url in every), prefix
     before = choices(installation)
     crawl(every)
@@ -263,6 +264,9 @@ def press_everything(installation: Installation, urls: list[str]) -> None:
             Recipient.address_origin == AddressOrigin.CONFIRMED,
         )
         assert session.scalar(said) == len(confirmed) == SINGLE
+    fetched = [url for url in urls if urlsplit(url).path.startswith("/d/")]
+    assert len(fetched) == SINGLE
+    post(fetched)
     erased = [url for url in urls if urlsplit(url).path.startswith("/e/")]
     post(erased)
     with installation.db.reading() as session:
