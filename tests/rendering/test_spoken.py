@@ -41,6 +41,8 @@ def test_the_footer_of_a_newsletter_is_in_the_language_of_its_text(
     content = compose(Source("x", f"language: {language.tag}\n\nx"), newsletter)
     assert content.language == language.tag
     assert f'<html lang="{language.tag}" dir="{language.direction}"' in content.html
+    # What MJML says of each section would turn the sentences of the other direction around.
+    assert set(re.findall(r"[^-]direction:(\w+)", content.html)) == {language.direction}
     for body in (content.html, content.text):
         for sentence in sentences_of("newsletter"):
             assert sentence not in body
