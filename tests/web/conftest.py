@@ -108,7 +108,7 @@ class Reader:
 @pytest.fixture
 def reader(parts: Parts) -> Reader:
     with parts.db.transaction() as session:
-        make_policy(session)
+        make_policy(session, "2026-01")
         sender = make_sender(session, name="Harbour Books")
         first = make_topic(session, "newsletter", sender_id=sender.id)
         second = make_topic(session, "events", sender_id=sender.id)
