@@ -25,6 +25,12 @@ def by_id(session: Session, recipient_id: int) -> Recipient | None:
     return session.get(Recipient, recipient_id)
 
 
+def any_to_tell(session: Session) -> bool:
+    """Tell whether there is anybody whom a notice could reach: not only unconfirmed addresses."""
+    known = Recipient.address_origin != AddressOrigin.UNCONFIRMED
+    return session.scalar(select(Recipient.id).where(known).limit(1)) is not None
+
+
 def of_operator(session: Session, hasher: AddressHasher, address: str, *, now: datetime) -> int:
     """Give the number of who has *address*, which the operator has set, to mail them themselves.
 

@@ -75,6 +75,7 @@ def publish(  # noqa: PLR0913 - the options of one command
 
     At once, or at its date. A material one is announced: a draft of its notice is made, which a
     second person approves, and which has to be sent MAILPREFS_POLICY_NOTICE_DAYS before the date.
+    While there is nobody to tell, it takes effect like any other.
     """
     if summary is not None and not material:
         raise BadInput("A summary is for a material change; say --material, too.")

@@ -92,9 +92,12 @@ def said(summary: str | None) -> str | None:
     return None if summary is None else summary.replace("\r\n", "\n").strip()
 
 
-def date_of(new: New, terms: Terms, now: datetime) -> datetime:
-    """Give when the version takes effect, as said or as early as can be."""
-    if new.summary is None or new.at_once is not None:
+def date_of(new: New, terms: Terms, now: datetime, *, is_told: bool) -> datetime:
+    """Give when the version takes effect, as said or as early as can be.
+
+    *is_told*: it is material, and there is somebody who has to be told before.
+    """
+    if not is_told or new.at_once is not None:
         date = new.effective_from or now
         if date < now:
             raise BadInput("That date is past, and nothing is in force in hindsight; say a later.")

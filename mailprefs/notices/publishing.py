@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from mailprefs import audit, consent, staff, subscriptions
+from mailprefs import audit, consent, recipients, staff, subscriptions
 from mailprefs.audit import CONSOLE, SYSTEM, Actor
 from mailprefs.campaigns import drafts
 from mailprefs.campaigns.drafts import Notice
@@ -49,7 +49,7 @@ class Published(NamedTuple):
 
 
 def publish(session: Session, new: New, actor: Actor, *, terms: Terms, now: datetime) -> Published:
-    """Store a version and, of a material one, the draft of its notice.
+    """Store a version and, of a material one, the draft of its notice, if there is anybody to tell.
 
     :raises BadInput: for a text, a date, a summary or a purpose that can't be, with what can.
     :raises Conflict: if the name is another text's, or another version comes into force later.
@@ -58,7 +58,8 @@ def publish(session: Session, new: New, actor: Actor, *, terms: Terms, now: date
     require_role(session, actor)
     check(new)
     before = consent.current_policy(session, now)
-    date = date_of(new, terms, now)
+    is_told = new.summary is not None and recipients.any_to_tell(session)
+    date = date_of(new, terms, now, is_told=is_told)
     known = {one.version for one in consent.versions(session)}
     require_latest(session, new.name.strip(), date, now)
     number = consent.publish_policy(
@@ -73,7 +74,10 @@ def publish(session: Session, new: New, actor: Actor, *, terms: Terms, now: date
     )
     _note(session, actor, "policy.published", version, now, material=version.is_material)
     notice = None
-    if version.is_material:
+    if version.is_material and not is_told:
+        _settle(session, version, date)
+        _note(session, actor, "policy.nobody_to_tell", version, now)
+    elif version.is_material:
         notice = _announce(session, version, before, new.topic, actor, terms=terms, now=now)
         if new.at_once is not None:
             notice.send_by = None
@@ -132,16 +136,18 @@ def rest(
     require_role(session, actor)
     version = consent.version(session, name)
     last = newest(session, version.id)
-    if last is None:
+    if last is None and not version.is_material:
         msg = f"Version {version.version} isn't material, so nobody has to be told of it."
         raise Conflict(msg)
     if version.state is PolicyState.WITHDRAWN:
         msg = f"Version {version.version} was withdrawn, so there is nothing to tell of."
         raise Conflict(msg)
-    if last.state not in {*_OVER, CampaignState.CANCELLED}:
-        return last, False
-    _require_known(notices(session, version.id)[0], now)
-    topic = session.get_one(Topic, last.topic_id).slug
+    topic = None
+    if last is not None:
+        if last.state not in {*_OVER, CampaignState.CANCELLED}:
+            return last, False
+        _require_known(notices(session, version.id)[0], now)
+        topic = session.get_one(Topic, last.topic_id).slug
     old = before(session, version)
     notice = _announce(session, version, old, topic, actor, terms=terms, now=now)
     _note(session, actor, "policy.notified_again", version, now, campaign=notice.id)

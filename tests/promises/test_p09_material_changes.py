@@ -277,6 +277,7 @@ def test_one_person_alone_can_not_tell_everybody(company: Company) -> None:
 
 
 def test_a_date_that_leaves_no_time_to_tell_is_refused(company: Company) -> None:
+    company.bring(ADA)
     with pytest.raises(BadInput, match="told 14 days before"):
         publish(company, V2._replace(effective_from=company.clock() + timedelta(days=13)))
 
@@ -308,6 +309,7 @@ def test_what_must_be_at_once_needs_a_reason_and_is_told_all_the_same(company: C
 def test_a_version_that_can_not_be_is_refused_with_a_sentence(
     company: Company, new: New, sentence: str
 ) -> None:
+    company.bring(ADA)
     with pytest.raises((BadInput, Conflict), match=sentence):
         publish(company, new)
     with company.db.reading() as session:
@@ -315,12 +317,14 @@ def test_a_version_that_can_not_be_is_refused_with_a_sentence(
 
 
 def test_publishing_the_same_again_makes_no_second_notice(company: Company) -> None:
+    company.bring(ADA)
     first, again = publish(company), publish(company)
     assert not again.is_new
     assert notice_of(first) == notice_of(again)
 
 
 def test_a_version_can_not_overtake_one_that_was_announced(company: Company) -> None:
+    company.bring(ADA)
     publish(company)
     typo = New("v3", "# Privacy\n\nA typo less.\n")
     with pytest.raises(Conflict, match="Version v2 is to take effect"):

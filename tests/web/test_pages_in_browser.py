@@ -23,7 +23,7 @@ from tests.web.conftest import Reader
 from tests.web.pages import visits
 from tests.web.test_in_browser import AXE, CHROMIUM, PHONE, SWITCHES, WIDE
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 SITE: Final = "https://mail.example.com"
 EXPECTED: Final = Path(__file__).parent / "expected"
