@@ -152,9 +152,9 @@ def show_recipient(address: str, acting_as: str | None, *, as_json: bool) -> Non
 @click.option("--html", "as_page", is_flag=True, help="A page to read, instead of JSON.")
 @console.acting
 def export_recipient(address: str, file: Path, acting_as: str | None, *, as_page: bool) -> None:
-    """Write everything that is stored about one person into FILE, for that person.
+    """Write all that is stored about one person, for them.
 
-    For an authority there is `mailprefs legal export`.
+    It goes into FILE. For an authority there is `mailprefs legal export`.
     """
     parts = console.opened()
     zone, now = parts.settings.time_zone, console.now()

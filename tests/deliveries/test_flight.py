@@ -3,7 +3,6 @@
 from typing import Any
 
 from sqlalchemy import update
-from sqlalchemy.event import listen
 
 from mailprefs.db.database import Database
 from mailprefs.db.dialects import database_time
@@ -27,17 +26,18 @@ def test_whoever_leaves_is_looked_for_in_the_batches_under_way_and_nowhere_else(
     take_one(db)
     with db.transaction() as session:
         session.execute(update(HandOver).values(claimed_at=database_time(session)))
-    asked: list[tuple[str, Any]] = []
-    listen(db.engine, "before_cursor_execute", lambda *said: asked.append((said[2], said[3])))
+    asked: list[str] = []
     with db.reading() as session:
+        driver: Any = session.connection().connection.driver_connection
+        driver.set_trace_callback(asked.append)
         assert flight.holds(session, who)
         assert not flight.holds(session, who + 100)
         assert len(flight.carrying(session, who)) == 1
-        run = session.connection().exec_driver_sql
+        driver.set_trace_callback(None)
         plans = [
             row[-1]
-            for query, values in [one for one in asked if "FROM deliveries" in one[0]]
-            for row in run(f"EXPLAIN QUERY PLAN {query}", values).all()
+            for query in [one for one in asked if "FROM deliveries" in one]
+            for row in driver.execute(f"EXPLAIN QUERY PLAN {query}")
         ]
     db.close()
     looked = {step for step in plans if "deliveries" in step}

@@ -30,6 +30,7 @@ from mailprefs.schema.people import Recipient, Subscription
 from mailprefs.suppressions import add
 from tests.factories import HASHER, make_policy, make_recipient, make_topic
 
+pytestmark = pytest.mark.faults
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 ORDER = ImportOrder(topic="news", source="Box on the order form")
 # Imports, and waits to be killed inside its third slice, with everything written but the commit.
@@ -45,7 +46,6 @@ from mailprefs.jobs.imports.order import ImportOrder
 from mailprefs.jobs.imports.run import run
 from tests.factories import HASHER
 
-pytestmark = pytest.mark.faults
 
 advance, slices = journal.advance, []
 

@@ -4,12 +4,15 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import func, select
 
 from mailprefs.schema.opens import Open
 from tests.company import SAFARI
 from tests.journeys.browser import Browser
 from tests.journeys.conftest import ANA, Installation
+
+pytestmark = pytest.mark.faults
 
 SENT, OPENED = 60, 33
 FEW = [f"reader{n}@example.net,US" for n in range(12)]

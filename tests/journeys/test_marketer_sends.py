@@ -3,8 +3,12 @@
 import re
 from datetime import timedelta
 
+import pytest
+
 from tests.journeys.browser import Browser
 from tests.journeys.conftest import MARTA, Installation
+
+pytestmark = pytest.mark.faults
 
 PEOPLE = [f"reader{n}@example.org,US" for n in range(24)]
 BODY = "Hello {{ email }},\n\nthis week: **frost**. [Read on](https://www.example.com/frost)\n"

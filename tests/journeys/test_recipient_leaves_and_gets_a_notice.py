@@ -3,9 +3,13 @@
 import re
 import urllib.request
 
+import pytest
+
 from mailprefs.sandbox.records import Message
 from tests.journeys.browser import Browser
 from tests.journeys.conftest import ILSE, MARTA, Installation
+
+pytestmark = pytest.mark.faults
 
 ADA, BO, CY = (f"{name}@example.org" for name in ("ada", "bo", "cy"))
 

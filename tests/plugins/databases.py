@@ -15,6 +15,7 @@ from psycopg.sql import SQL, Identifier, Placeholder
 
 from mailprefs.db.database import Database
 from mailprefs.db.migrate import upgrade
+from tests.plugins import connections
 
 
 @pytest.fixture(scope="session")
@@ -101,12 +102,18 @@ class Kept:
         self._connection.close()
 
     def _make(self) -> None:
+        """Make it anew as a copy of one that was migrated once, which takes a fifth of the time."""
+        template = f"{self._name}_migrated"
         with psycopg.connect(self._server, autocommit=True) as connection:
+            known = "SELECT FROM pg_database WHERE datname = %s"
+            if connection.execute(known, [template]).fetchone() is None:
+                connection.execute(f"CREATE DATABASE {template}")
+                db = Database(_named(self._server, template))
+                upgrade(db)
+                db.close()
+                connections.forget()
             connection.execute(f"DROP DATABASE IF EXISTS {self._name} WITH (FORCE)")
-            connection.execute(f"CREATE DATABASE {self._name}")
-        db = Database(self.url)
-        upgrade(db)
-        db.close()
+            connection.execute(f"CREATE DATABASE {self._name} TEMPLATE {template}")
         connection = self._connection = psycopg.connect(self.url, autocommit=True)
         connection.execute("SET lock_timeout = '2s'")
         self._made = self._shape(connection)
@@ -123,7 +130,8 @@ class Kept:
         # Whoever a test left connected would keep its locks.
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND pid <> ALL(%s)",
+            [connections.idle()],
         )
         # Triggers and foreign keys rest: the ledger refuses DELETE, as it should.
         connection.execute("SET session_replication_role = replica")

@@ -19,6 +19,8 @@ from mailprefs.schema.opens import Open
 from tests.company import Company
 from tests.mmdb import write_mmdb
 
+pytestmark = pytest.mark.faults
+
 OPENS = 1_000
 PEOPLE = [f"person{number}@example.org" for number in range(20)]
 # A word that nothing else on this machine says, so that files shared with others may be searched.

@@ -25,6 +25,8 @@ from mailprefs.schema.instance import InstanceRow
 from tests import restoring
 from tests.company import Company
 
+pytestmark = pytest.mark.faults
+
 READERS = [f"reader{number}@example.org" for number in range(220)]
 LEFT, ERASED, REFUSED = READERS[:100], READERS[100], READERS[101]
 DRAFT, CAMPAIGN = 1, 2
