@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     command = (
+        # Whoever runs the tests in the background may have told all their processes to ignore it.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from pathlib import Path; from mailprefs.sandbox.server import serve;"
         f"serve(port=0, store=Path({str(tmp_path / 'mail.sqlite')!r}),"
         f" key_file=Path({str(tmp_path / 'key.pem')!r}))"
