@@ -71,43 +71,6 @@ class _Progress(NamedTuple):
 
 
 _NOTHING: Final = _Progress(0)
-_Slice = tuple[Sequence[bytes], _Progress]
-
-
-class _Part(NamedTuple):
-    """What of a window is counted at once: in order, how far that goes, of how many hits."""
-
-    gathered: Gathered
-    after: _Progress
-    read: int
-
-
-class _Ahead:
-    """The parts of a window; each is put in order when there is time for it, or when it's taken.
-
-    On SQLite that is between two transactions, so that nobody waits for it; on PostgreSQL while the
-    server reads what the part before needs.
-    """
-
-    def __init__(self, slices: Iterator[_Slice]) -> None:
-        """Have nothing in order yet."""
-        self._slices = slices
-        self._ready: list[_Part | None] = []
-
-    def prepare(self) -> None:
-        """Put the next part in order, unless that is done."""
-        if not self._ready:
-            found = next(self._slices, None)
-            if found is not None:
-                hits, after = found
-                self._ready.append(_Part(opens.gather(_told(hits)), after, len(hits)))
-            else:
-                self._ready.append(None)
-
-    def take(self) -> _Part | None:
-        """Give the next part; None: the window is counted."""
-        self.prepare()
-        return self._ready.pop()
 
 
 class Ingest:
@@ -176,11 +139,11 @@ class Ingest:
                 break
             hits.sort()
             counted = 0 if progress.through is None else _behind(hits, progress.through)
-            ahead = _Ahead(self._slices(hits, counted, progress.position, end))
-            while (part := ahead.take()) is not None:
-                self._store(segment, part, progress, ahead.prepare)
-                progress = part.after
-                total += part.read
+            for part, after in self._slices(hits, counted, progress.position, end):
+                # In order before the gate, so that nobody waits for it.
+                self._store(segment, opens.gather(_told(part)), progress, after, len(part))
+                progress = after
+                total += len(part)
                 if stop and stop.is_set():
                     break
         if progress.window_end is None and spool.remove(segment, progress.position):
@@ -192,7 +155,7 @@ class Ingest:
 
     def _slices(
         self, hits: Sequence[bytes], counted: int, position: int, end: int
-    ) -> Iterator[_Slice]:
+    ) -> Iterator[tuple[Sequence[bytes], _Progress]]:
         """Give the rest of a window in parts, with how far the segment is counted after each.
 
         At least one, though it may be empty: the window has to be ended.
@@ -204,18 +167,18 @@ class Ingest:
         yield hits[begin:], _Progress(end)
 
     def _store(
-        self, segment: Segment, part: "_Part", before: _Progress, meanwhile: Callable[[], None]
+        self, segment: Segment, gathered: Gathered, before: _Progress, after: _Progress, read: int
     ) -> None:
-        """Count a part, and store how far that is, in one transaction; *meanwhile* as in count."""
+        """Count a part, and store how far that is, in one transaction."""
         # What a power cut takes back is in the segment still, its progress with it. The last part
         # of a window keeps all before it, because the segment may be removed then.
-        is_last = part.after.window_end is None
+        is_last = after.window_end is None
         with self._db.transaction(Gate.USING, durable=is_last) as session:
             begun = time.monotonic()
-            _move(session, segment.identity, before, part.after, self._clock())
-            opens.count(session, part.gathered, self._calls, meanwhile)
+            _move(session, segment.identity, before, after, self._clock())
+            opens.count(session, gathered, self._calls)
         self._size = next_size(self._size, time.monotonic() - begun, self._most)
-        self._tidy(part.read)
+        self._tidy(read)
 
     def _tidy(self, counted: int) -> None:
         """Move SQLite's log into the file now and then, in a thread, while there is much to do."""

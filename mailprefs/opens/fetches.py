@@ -54,16 +54,6 @@ class Gathered(NamedTuple):
         """Give the ids of all campaigns that it is about."""
         return {one >> 32 for one in self.by_delivery} | {one for one, _, _ in self.loads}
 
-    def parts(self, n: int) -> "list[Gathered]":
-        """Give it in *n* parts that have no delivery in common; the first has all loads."""
-        found = list(self.by_delivery.items())
-        size = -(-len(found) // n) or 1
-        parts = [
-            Gathered(dict(found[begin : begin + size]), Counter())
-            for begin in range(size, len(found), size)
-        ]
-        return [Gathered(dict(found[:size]), self.loads), *parts]
-
 
 def gather(hits: Iterable[tuple[int, int | None, int, Said]]) -> Gathered:
     """Put *hits* (campaign, delivery or None, when, what was said) in order.
@@ -85,7 +75,7 @@ def gather(hits: Iterable[tuple[int, int | None, int, Said]]) -> Gathered:
     return Gathered({one: found[one] for one in sorted(found)}, loads)
 
 
-def plain(fetch: Fetch) -> tuple[int, int | None, int, Said]:
+def told(fetch: Fetch) -> tuple[int, int | None, int, Said]:
     """Give a fetch as ``gather`` takes it."""
     # Plain numbers: those of an enumeration are slower to compare and to write.
     said = Said(int(fetch.kind), int(fetch.reason), fetch.ruleset, int(fetch.client), fetch.country)

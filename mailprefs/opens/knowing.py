@@ -18,8 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from mailprefs.db import dialects, driven
-from mailprefs.db.driven import Sent
+from mailprefs.db import dialects
 from mailprefs.opens.judging import HandedOver, Known, Policies, Request
 from mailprefs.opens.periods import Period, micros
 from mailprefs.policy import Choice
@@ -131,7 +130,7 @@ class Calls:
         """Give the batches that deliveries are in; keep those that are sent."""
         found: list[_Batch] = []
         sent: list[_Batch] = []
-        for row in _send(session, _BATCH_SQLITE, _BATCH_POSTGRESQL, ids).rows():
+        for row in _rows(session, _BATCH_SQLITE, _BATCH_POSTGRESQL, ids):
             first_id, last_id, state, begin, end, first_begin, first_end = row
             request = _request(begin, end)
             first = _request(first_begin, first_end)
@@ -158,17 +157,7 @@ def read(
     session: Session, campaigns: Iterable[int], deliveries: Iterable[int], calls: Calls
 ) -> Told:
     """Give what is known of campaigns and deliveries, of those that may be measured."""
-    return told(session, ask(session, campaigns, deliveries), calls)
-
-
-def ask(session: Session, campaigns: Iterable[int], deliveries: Iterable[int]) -> Sent:
-    """Send the question that ``read`` asks."""
-    return _send(session, _SQLITE, _POSTGRESQL, campaigns, deliveries)
-
-
-def told(session: Session, asked: Sent, calls: Calls) -> Told:
-    """Give what is known, as the answer to what was *asked* has it."""
-    ((running, policies, rows),) = asked.rows()
+    ((running, policies, rows),) = _rows(session, _SQLITE, _POSTGRESQL, campaigns, deliveries)
     periods = {
         campaign_id: Period.of(zone, _time(begun))
         for campaign_id, zone, begun in _document(running)
@@ -187,11 +176,14 @@ def told(session: Session, asked: Sent, calls: Calls) -> Told:
     )
 
 
-def _send(session: Session, sqlite: str, postgresql: str, *ids: Iterable[int]) -> Sent:
+def _rows(
+    session: Session, sqlite: str, postgresql: str, *ids: Iterable[int]
+) -> Sequence[Sequence[Any]]:
     is_sqlite = dialects.is_sqlite(session)
     listed = (",".join(map(str, some)) for some in ids)
     given = tuple(f"[{one}]" if is_sqlite else f"{{{one}}}" for one in listed)
-    return driven.send(session, sqlite if is_sqlite else postgresql, given)
+    statement = sqlite if is_sqlite else postgresql
+    return session.connection().exec_driver_sql(statement, given).cursor.fetchall()
 
 
 def _document(told: str | list[Any] | None) -> list[Any]:

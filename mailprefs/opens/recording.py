@@ -1,23 +1,18 @@
 """Count a batch of fetches: read what is known, judge, write what changes."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from mailprefs.db import dialects, driven
 from mailprefs.opens import turn
-from mailprefs.opens.fetches import Fetch, Gathered, gather, plain
+from mailprefs.opens.fetches import Fetch, Gathered, gather, told
 from mailprefs.opens.judging import judge
-from mailprefs.opens.knowing import Calls, Told, ask, told
+from mailprefs.opens.knowing import Calls, read
 from mailprefs.opens.periods import MINUTE, Period
 from mailprefs.opens.writing import Writes
-
-PARTS: Final = 2
-"""In how many parts a batch is counted on PostgreSQL: while the server reads and writes for one,
-what comes of another is worked out here."""
 
 
 class Counted(NamedTuple):
@@ -32,40 +27,17 @@ def record(session: Session, fetches: Iterable[Fetch], calls: Calls | None = Non
 
     Loads without a delivery are counted each time: the caller passes each fetch once.
     """
-    return count(session, gather(map(plain, fetches)), calls or Calls())
+    return count(session, gather(map(told, fetches)), calls or Calls())
 
 
-def count(
-    session: Session,
-    gathered: Gathered,
-    calls: Calls,
-    meanwhile: Callable[[], object] = lambda: None,
-) -> Counted:
+def count(session: Session, gathered: Gathered, calls: Calls) -> Counted:
     """Count fetches that are in order already; *calls* remembers hand-overs between batches.
-
-    *meanwhile* is done while PostgreSQL reads; on SQLite, which has nobody who reads meanwhile, it
-    isn't done.
 
     The edge opens the transaction with ``Gate.USING``: what a person has refused by then leaves no
     trace.
     """
     turn.take(session)
-    is_sqlite = dialects.is_sqlite(session)
-    parts = [gathered] if is_sqlite else gathered.parts(PARTS)
-    counted = Counted(0, 0)
-    with driven.pipelined(session):
-        # All is asked before anything is written: no part changes what another one reads.
-        asked = [ask(session, part.campaigns, part.by_delivery) for part in parts]
-        if not is_sqlite:
-            meanwhile()
-        for part, sent in zip(parts, asked, strict=True):
-            opens, loads = _count(session, part, told(session, sent, calls))
-            counted = Counted(counted.opens + opens, counted.loads + loads)
-    return counted
-
-
-def _count(session: Session, gathered: Gathered, known: Told) -> Counted:
-    """Count one part by what is known of it."""
+    known = read(session, gathered.campaigns, gathered.by_delivery, calls)
     effect = judge(gathered.by_delivery, known.deliveries, known.periods, known.policies)
     loads = _loads(gathered.loads, known.periods)
     writes = Writes()

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from sqlalchemy.orm import Session
 
-from mailprefs.db import dialects, driven
+from mailprefs.db import dialects
 from mailprefs.opens.fetches import Hit
 from mailprefs.opens.judging import Row
 from mailprefs.opens.periods import instant
@@ -140,8 +140,7 @@ class Writes:
                 for number, (statement, _) in enumerate(self._collected)
             )
             columns = [_arrays_of(rows, one.kinds) for one, rows in self._collected]
-            driven.send(
-                session,
+            session.connection().exec_driver_sql(
                 f"WITH {', '.join(named)} SELECT 1",
                 tuple(column for some in columns for column in some),
             )
@@ -176,11 +175,12 @@ class _Statement(NamedTuple):
 def _write(session: Session, statement: _Statement, rows: Sequence[Sequence[Any]]) -> None:
     if not rows:
         return
+    connection = session.connection()
     if dialects.is_sqlite(session):
         document = json.dumps(rows, default=_text, separators=(",", ":"))
-        driven.send(session, statement.sqlite, (document,))
+        connection.exec_driver_sql(statement.sqlite, (document,))
     else:
-        driven.send(session, statement.postgresql, _arrays_of(rows, statement.kinds))
+        connection.exec_driver_sql(statement.postgresql, tuple(_arrays_of(rows, statement.kinds)))
 
 
 def _arrays_of(rows: Sequence[Sequence[Any]], kinds: Sequence[str]) -> list[str]:

@@ -241,9 +241,9 @@ def test_thousands_of_fetches_of_one_picture_are_many_slices(
     judged: list[int] = []
     count = opens.count
 
-    def look(session: object, gathered: opens.Gathered, *others: object) -> object:
+    def look(session: object, gathered: opens.Gathered, calls: object) -> object:
         judged.append(sum(map(len, gathered.by_delivery.values())))
-        return count(session, gathered, *others)  # type: ignore[arg-type]  # passed on as they are
+        return count(session, gathered, calls)  # type: ignore[arg-type]  # passed on as they are
 
     monkeypatch.setattr(opens, "count", look)
     assert Ingest(db, directory, lambda: NOW, batch=200).drain() == 6_000
