@@ -6,18 +6,17 @@ nor a program that opens links can erase anybody (``privacy.requests``).
 
 from typing import Final
 
-from flask import Blueprint, Response, make_response, render_template
+from flask import Blueprint, Response
 
 from mailprefs import privacy
 from mailprefs.audit import Actor
 from mailprefs.db.database import Gate
-from mailprefs.errors import BadToken
 from mailprefs.jobs.in_flight import wait_for_calls
 from mailprefs.languages import gettext_noop
 from mailprefs.links import REQUEST_PREFIXES
 from mailprefs.policy import DataRequest, Source
 from mailprefs.privacy import requests
-from mailprefs.web import standing
+from mailprefs.web import mailed, standing
 from mailprefs.web.current import here
 from mailprefs.web.request_log import note
 from mailprefs.web.speaking import gettext
@@ -43,21 +42,7 @@ routes = Blueprint("erasure", __name__)
 @routes.get(f"{PREFIX}<token:token>")
 def show(token: str) -> Response:
     """Show what would be erased and the button; asking changes nothing and uses nothing up."""
-    parts, nonce, person = here(), _read(token), None
-    if nonce is not None:
-        with parts.db.reading() as session:
-            number = requests.whose(session, KIND, nonce, now=parts.clock())
-            if number is not None:
-                note(recipient=number)
-                person = standing.of(session, number, parts.settings, now=parts.clock())
-    if nonce is None or person is None:
-        return _over()
-    return _page(
-        "erase",
-        person=person,
-        path=parts.links.request_path(KIND, nonce),
-        preferences_path=parts.links.preferences_path(person.recipient_id),
-    )
+    return mailed.show(KIND, token, "erase")
 
 
 @routes.post(f"{PREFIX}<token:token>")
@@ -66,7 +51,7 @@ def erase(token: str) -> Response:
 
     :raises StoreUnavailable: when it could not be done.
     """
-    parts, nonce, done = here(), _read(token), None
+    parts, nonce, done = here(), mailed.read(KIND, token), None
     if nonce is not None:
         asked = privacy.Asked(Source.PREFERENCES, BY_THEMSELVES, parts.hasher)
         with parts.db.transaction(Gate.TAKING) as session:
@@ -76,25 +61,11 @@ def erase(token: str) -> Response:
                 standing.find(session, number)
                 done = privacy.erase(session, number, asked, now=parts.clock())
     if done is None:
-        return _over()
+        return mailed.over()
     wait_for_calls(parts.db, done.calls)
     if done.id is None:
-        return _page("erased", heading=gettext("We have noted it"), sentence=gettext(_PUT_OFF))
+        return mailed.page(
+            "erased", heading=gettext("We have noted it"), sentence=gettext(_PUT_OFF)
+        )
     heading = gettext("Everything about you is erased")
-    return _page("erased", heading=heading, sentence=gettext(_ERASED))
-
-
-def _read(token: str) -> bytes | None:
-    try:
-        return here().links.read_request(KIND, token)
-    except BadToken:
-        return None
-
-
-def _over() -> Response:
-    """Say that the link does nothing (any more): the same whether it was good once or never."""
-    return _page("request_over")
-
-
-def _page(name: str, **values: object) -> Response:
-    return make_response(render_template(f"public/{name}.html", **values))
+    return mailed.page("erased", heading=heading, sentence=gettext(_ERASED))

@@ -7,15 +7,14 @@ a button is pressed, and stored nowhere.
 
 from typing import Final
 
-from flask import Blueprint, Response, make_response, render_template, request
+from flask import Blueprint, Response, make_response, request
 
-from mailprefs.errors import BadToken
 from mailprefs.languages import Language
 from mailprefs.links import REQUEST_PREFIXES
 from mailprefs.policy import DataRequest
 from mailprefs.privacy import access, requests
 from mailprefs.privacy.access import Export
-from mailprefs.web import standing
+from mailprefs.web import mailed, standing
 from mailprefs.web.current import here
 from mailprefs.web.request_log import note
 from mailprefs.web.speaking import language
@@ -31,23 +30,7 @@ routes = Blueprint("exports", __name__)
 @routes.get(f"{PREFIX}<token:token>")
 def show(token: str) -> Response:
     """Show whose data it is and the buttons; asking changes nothing and uses nothing up."""
-    parts, nonce, person = here(), _read(token), None
-    if nonce is not None:
-        with parts.db.reading() as session:
-            number = requests.whose(session, KIND, nonce, now=parts.clock())
-            if number is not None:
-                note(recipient=number)
-                person = standing.of(session, number, parts.settings, now=parts.clock())
-    if nonce is None or person is None:
-        return _over()
-    return make_response(
-        render_template(
-            "public/export.html",
-            person=person,
-            path=parts.links.request_path(KIND, nonce),
-            preferences_path=parts.links.preferences_path(person.recipient_id),
-        )
-    )
+    return mailed.show(KIND, token, "export")
 
 
 @routes.post(f"{PREFIX}<token:token>")
@@ -56,7 +39,7 @@ def give(token: str) -> Response:
 
     :raises StoreUnavailable: when it could not be made.
     """
-    parts, nonce, made = here(), _read(token), None
+    parts, nonce, made = here(), mailed.read(KIND, token), None
     if nonce is not None:
         now = parts.clock()
         with parts.db.reading() as session:
@@ -70,7 +53,7 @@ def give(token: str) -> Response:
             if used is not None:
                 note(recipient=used)
                 return answer
-    return _over()
+    return mailed.over()
 
 
 def as_file(export: Export, form: str, spoken: Language) -> Response:
@@ -82,15 +65,3 @@ def as_file(export: Export, form: str, spoken: Language) -> Response:
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     answer.headers["Cache-Control"] = "no-store"
     return answer
-
-
-def _read(token: str) -> bytes | None:
-    try:
-        return here().links.read_request(KIND, token)
-    except BadToken:
-        return None
-
-
-def _over() -> Response:
-    """Say that the link does nothing (any more): the same whether it was good once or never."""
-    return make_response(render_template("public/request_over.html"))
