@@ -1,5 +1,7 @@
 """Databases for tests: ``db`` runs a test on SQLite and again on PostgreSQL, migrated and empty.
 
+Of a test with many examples the quick run takes the first one to PostgreSQL, ``--all`` every one.
+
 PostgreSQL comes from a wheel and listens on a Unix socket in a temporary folder only. Each worker
 migrates one database, which is emptied after each test.
 """
@@ -16,6 +18,23 @@ from psycopg.sql import SQL, Identifier, Placeholder
 from mailprefs.db.database import Database
 from mailprefs.db.migrate import upgrade
 from tests.plugins import connections
+
+
+_SHOWN = pytest.StashKey[set[str]]()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the further examples of a rule on PostgreSQL, which the quick run leaves to SQLite.
+
+    What an example adds is seldom the database's; where it is, as in tests/db, all stay.
+    """
+    if item.get_closest_marker("postgresql") is None or "/db/" in item.nodeid:
+        return
+    rule = item.nodeid.split("[", 1)[0]
+    shown = item.session.stash.setdefault(_SHOWN, set())
+    if rule in shown:
+        item.add_marker("example")
+    shown.add(rule)
 
 
 @pytest.fixture(scope="session")
