@@ -19,7 +19,6 @@ from mailprefs.db.database import Database
 from mailprefs.db.migrate import upgrade
 from tests.plugins import connections
 
-
 _SHOWN = pytest.StashKey[set[str]]()
 
 
