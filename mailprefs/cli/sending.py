@@ -123,8 +123,13 @@ def cancel(campaign_id: int, acting_as: str | None) -> None:
 
 @click.command("wait")
 @click.argument("campaign_id", type=int, metavar="ID")
-@click.option("--timeout", type=float, metavar="S", help="Give up after this many seconds.")
-def wait(campaign_id: int, timeout: float | None) -> int:
+@click.option(
+    "--timeout",
+    type=click.IntRange(min=0),
+    metavar="S",
+    help="Give up after this many seconds.",
+)
+def wait(campaign_id: int, timeout: int | None) -> int:
     """Wait for the end of a campaign.
 
     Exits 0 finished, 3 held, 4 stalled, 5 paused, 6 cancelled, 7 timeout.

@@ -303,8 +303,15 @@ def test_wait_says_at_the_end_where_everybody_is(people: Shell, letter: int) -> 
 
 def test_wait_tells_how_far_it_is_where_nobody_watches_a_bar(people: Shell, letter: int) -> None:
     people.do("campaign", "send", letter)
-    said = people("campaign", "wait", letter, "--timeout", "1.2")
+    said = people("campaign", "wait", letter, "--timeout", "1")
     assert (said.status, said.err) == (7, f"Campaign {letter} is scheduled.\n")
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1"])
+def test_wait_refuses_a_time_that_never_comes(people: Shell, letter: int, seconds: str) -> None:
+    people.do("campaign", "send", letter)
+    said = people("campaign", "wait", letter, "--timeout", seconds)
+    assert (said.status, "--timeout" in said.err) == (2, True)
 
 
 def test_wait_says_when_a_campaign_is_stalled(people: Shell, letter: int) -> None:
