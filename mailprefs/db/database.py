@@ -9,11 +9,12 @@ So a claim either commits before an opt-out begins or sees it. Lock order: gate,
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import OperationalError
@@ -21,6 +22,7 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.orm import Session, sessionmaker
 
 from mailprefs.db.kept import Kept
+from mailprefs.db.together import Together
 from mailprefs.db.turnstile import Turnstile
 from mailprefs.errors import BadSetting, StoreUnavailable
 from mailprefs.journal import Journal, Refusal
@@ -47,6 +49,7 @@ _POSTGRESQL_OPTIONS = " ".join(
     }.items()
 )
 
+Gives = TypeVar("Gives")
 _COUNT: Final = Kept(text("UPDATE instance SET refusals = refusals + :n RETURNING refusals"))
 
 
@@ -72,6 +75,7 @@ class Database:
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.journal = journal
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self._together = Together(partial(self.transaction, Gate.TAKING))
         self._turnstile: Turnstile | None = None
         if self.is_sqlite:
             path = Path(str(self.engine.url.database))
@@ -106,6 +110,15 @@ class Database:
         # Behind the gate and the commit: the disk's time is nobody else's.
         if self.journal is not None and (refusals or gate is Gate.TAKING):
             self.journal.append(seq, refusals)
+
+    def taking(self, act: Callable[[Session], Gives]) -> Gives:
+        """Run *act* in a transaction with ``Gate.TAKING``; give what it gave, once that holds.
+
+        Threads that come at the same moment share one: see ``Together.run`` for what an act may do.
+
+        :raises StoreUnavailable: as ``transaction`` does.
+        """
+        return self._together.run(act)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

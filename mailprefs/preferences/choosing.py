@@ -184,11 +184,13 @@ def apply(
     :raises RuntimeError: in a transaction that wasn't opened with ``Gate.TAKING``.
     """
     require_taking(session)
+    # Kept by a name, so that the session isn't asked for the same person again.
+    person = recipients.by_id(session, recipient_id)
+    if person is None:
+        return NOBODY
     consent.lock(session)  # lock order: gate, ledger head, rows
     session.flush()  # what follows is asked of the driver, past what waits to be written
-    before = held(session, recipient_id)
-    if before is None:
-        return NOBODY
+    before = held(session, person)
     asked = decide(before)
     changes = tuple(one for one in asked if before.of(one.purpose, one.topic_id) != one.new)
     noted = (*changes, *_repeated(session, before, asked, door))
@@ -206,18 +208,15 @@ def apply(
     return Applied(is_known=True, changes=changes, request_id=act.request_id)
 
 
-def held(session: Session, recipient_id: int) -> Held | None:
-    """Give what one person holds; None for somebody who is unknown or erased."""
-    person = recipients.by_id(session, recipient_id)
-    if person is None:
-        return None
+def held(session: Session, person: Recipient) -> Held:
+    """Give what one person holds."""
     reasons = suppressions.reasons(session, person.address_hash)
     return Held(
         person=person,
-        topics=subscriptions.standings(session, recipient_id),
+        topics=subscriptions.standings(session, person.id),
         promotional_ids=subscriptions.promotional_ids(session),
         promotional=_promotional(
-            session, recipient_id, is_suppressed=SuppressionReason.UNSUBSCRIBED in reasons
+            session, person.id, is_suppressed=SuppressionReason.UNSUBSCRIBED in reasons
         ),
         suppressed_by=reasons,
     )

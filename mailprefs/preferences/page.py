@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from mailprefs import consent, subscriptions, suppressions
+from mailprefs import consent, recipients, subscriptions, suppressions
 from mailprefs.addresses import mask
 from mailprefs.errors import Conflict
 from mailprefs.policy import (
@@ -94,26 +94,27 @@ class Preferences(NamedTuple):
 
 def current(session: Session, recipient_id: int) -> Preferences:
     """Give where one person stands, for a page or an answer; reads only."""
-    found = held(session, recipient_id)
-    if found is None:
+    person = recipients.by_id(session, recipient_id)
+    if person is None:
         return Preferences(is_known=False, masked_address=mask(""))
+    found = held(session, person)
     held_back = tuple(
         HeldBack(one.reason, one.scope, one.created_at)
-        for one in suppressions.of(session, found.person.address_hash)
+        for one in suppressions.of(session, person.address_hash)
     )
     shown = [_shown(topic, found) for topic in subscriptions.topics(session)]
     left = last_leaving(session, recipient_id)
     on = {topic.id for topic in shown if topic.is_on}
     return Preferences(
         is_known=True,
-        masked_address=mask(found.person.address),
-        language=found.person.language,
+        masked_address=mask(person.address),
+        language=person.language,
         topics=tuple(one for one in shown if one.message_class is MessageClass.PROMOTIONAL),
         notices=tuple(one for one in shown if one.message_class is MessageClass.ADMINISTRATIVE),
         promotional=found.promotional,
-        tracking=found.person.open_tracking,
-        paused_until=found.person.paused_until,
-        frequency=found.person.frequency or Frequency.ANY,
+        tracking=person.open_tracking,
+        paused_until=person.paused_until,
+        frequency=person.frequency or Frequency.ANY,
         held_back=held_back,
         left_at=left.at if left else None,
         ended=left.ended - on if left else frozenset(),

@@ -11,7 +11,8 @@ What comes after on the page may only take back what this link did, or stop more
 forwarded message can't sign its owner up for anything.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -27,7 +28,7 @@ from mailprefs.languages import gettext_noop
 from mailprefs.links import UNSUBSCRIBE_PREFIX, UnsubscribeLink
 from mailprefs.policy import Purpose, Source
 from mailprefs.preferences import Applied, Door
-from mailprefs.settings import OneClickScope
+from mailprefs.settings import OneClickScope, Settings
 from mailprefs.web import reasons, standing
 from mailprefs.web.current import here
 from mailprefs.web.errors import trouble
@@ -80,23 +81,16 @@ def leave(token: str) -> Response:
 
     :raises StoreUnavailable: when it could not be stored, for whatever reason.
     """
-    is_page = _is_from_page()
-    source, method = (Source.PAGE, "button") if is_page else (Source.ONE_CLICK, "post_one_click")
+    if not _is_from_page():
+        _leave_at_one_click(token)
+        return Response(ONE_CLICK_ANSWER, content_type="text/plain; charset=utf-8")
 
     def opt_out(session: Session, link: UnsubscribeLink, now: datetime) -> Applied:
-        scope = here().settings.one_click_scope
-        door = _door(link, source, method)
-        if not is_page:
-            door = door._replace(language=None)  # No page was shown.
-        return preferences.opt_out(
-            session, link.recipient_id, link.topic_id, door, scope=scope, now=now
-        )
+        return _opt_out(session, link, _door(link, Source.PAGE, "button"), here().settings, now)
 
     chosen = _chosen(token, opt_out)
     if chosen:
         wait_for_requests(here().db, chosen.link.recipient_id)
-    if not is_page:
-        return Response(ONE_CLICK_ANSWER, content_type="text/plain; charset=utf-8")
     view = _view(chosen.link) if chosen else None
     return _damaged() if view is None else _out_page(view)
 
@@ -161,6 +155,33 @@ def say_why(token: str) -> Response:
     return _where(view, reasons.told(is_counted=any(counted)))
 
 
+def _leave_at_one_click(token: str) -> None:
+    """End promotional mail for whom a mail provider says so, with all who leave at this moment.
+
+    :raises StoreUnavailable: when it could not be stored.
+    """
+    parts = here()
+    link = _read(token)
+    if link is None:
+        return
+    now = parts.clock()
+    # No page was shown, so there is no language.
+    door = Door(Source.ONE_CLICK, "post_one_click", delivery_id=link.delivery_id)
+    with _stored():
+        applied = parts.db.taking(
+            lambda session: _opt_out(session, link, door, parts.settings, now)
+        )
+    if applied.is_known:
+        wait_for_requests(parts.db, link.recipient_id)
+
+
+def _opt_out(
+    session: Session, link: UnsubscribeLink, door: Door, settings: Settings, now: datetime
+) -> Applied:
+    person, topic, scope = link.recipient_id, link.topic_id, settings.one_click_scope
+    return preferences.opt_out(session, person, topic, door, scope=scope, now=now)
+
+
 _Choose = Callable[[Session, UnsubscribeLink, datetime], Applied]
 
 
@@ -170,36 +191,48 @@ def _chosen(token: str, choose: _Choose) -> _Chosen | None:
     :raises StoreUnavailable: when it could not be stored.
     """
     parts = here()
-    try:
-        link = parts.links.read_unsubscribe(token)
-    except BadToken:
+    link = _read(token)
+    if link is None:
         return None
-    note(recipient=link.recipient_id, delivery=link.delivery_id)
     now = parts.clock()
-    try:
-        with parts.db.transaction(Gate.TAKING) as session:
-            # Held by a name, so that the session knows the person and isn't read for them again.
-            person = standing.find(session, link.recipient_id)
-            if person is None:
-                return None
-            applied = choose(session, link, now)
-    except StoreUnavailable:
-        raise
-    except Exception as error:
-        # Whatever went wrong, somebody asked to leave: only "try again" is an honest answer.
-        trouble(error)
-        raise StoreUnavailable("A choice could not be stored, and was not acknowledged.") from error
+    with _stored(), parts.db.transaction(Gate.TAKING) as session:
+        # Held by a name, so that the session knows the person and isn't read for them again.
+        person = standing.find(session, link.recipient_id)
+        if person is None:
+            return None
+        applied = choose(session, link, now)
     return _Chosen(link, applied.has_changed)
 
 
-def _seen(token: str) -> _View | None:
-    """Give what the page of a link shows; None for a link worth nothing."""
+@contextmanager
+def _stored() -> Iterator[None]:
+    """Let nobody be told anything but "try again" where a choice could not be stored.
+
+    :raises StoreUnavailable: whatever went wrong: somebody asked to leave.
+    """
+    try:
+        yield
+    except StoreUnavailable:
+        raise
+    except Exception as error:
+        trouble(error)
+        raise StoreUnavailable("A choice could not be stored, and was not acknowledged.") from error
+
+
+def _read(token: str) -> UnsubscribeLink | None:
+    """Give what a link says, noted for the log; None for one worth nothing."""
     try:
         link = here().links.read_unsubscribe(token)
     except BadToken:
         return None
     note(recipient=link.recipient_id, delivery=link.delivery_id)
-    return _view(link)
+    return link
+
+
+def _seen(token: str) -> _View | None:
+    """Give what the page of a link shows; None for a link worth nothing."""
+    link = _read(token)
+    return _view(link) if link else None
 
 
 def _view(link: UnsubscribeLink) -> _View | None:
