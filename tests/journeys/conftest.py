@@ -30,7 +30,7 @@ from mailprefs.sandbox.settings import SandboxSettings
 from mailprefs.settings import PREFIX, load
 from tests.journeys.browser import Browser
 
-LONG = 20.0
+LONG = 20
 MARTA, ILSE, ANA = (f"{name}@example.com" for name in ("marta", "ilse", "ana"))
 
 
