@@ -1,5 +1,6 @@
 """Recipients: finding one by address or number."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -23,6 +24,12 @@ def find(session: Session, hasher: AddressHasher, address: str) -> Recipient | N
 def by_id(session: Session, recipient_id: int) -> Recipient | None:
     """Give the person with this number; None once erased, as the number is never used again."""
     return session.get(Recipient, recipient_id)
+
+
+def by_ids(session: Session, recipient_ids: Sequence[int]) -> dict[int, Recipient]:
+    """Give the people with these numbers, by number; without those who are erased."""
+    found = select(Recipient).where(dialects.among(session, Recipient.id, recipient_ids))
+    return {person.id: person for person in session.scalars(found)}
 
 
 def any_to_tell(session: Session) -> bool:

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select, type_coerce
 from sqlalchemy.orm import Session
 
 from mailprefs import audit
 from mailprefs.addresses import normalise
 from mailprefs.audit import Actor
+from mailprefs.db import dialects
 from mailprefs.db.kept import Kept, KeptInsert
 from mailprefs.errors import BadInput, Conflict, NotFound
 from mailprefs.policy import MessageClass, Source, SubscriptionState, TrackingMode
@@ -29,12 +30,13 @@ _SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 # For each of the many who may leave in one second.
 _STANDINGS: Final = Kept(
     select(
+        type_coerce(Subscription.recipient_id, BigId),
         Subscription.topic_id,
         Subscription.state,
         Subscription.source,
         Subscription.since,
         Subscription.policy_version_id,
-    ).where(Subscription.recipient_id == bindparam("recipient", type_=BigId))
+    ).where(dialects.listed(Subscription.recipient_id, "recipients"))
 )
 _KEYS: Final = ("recipient_id", "topic_id")
 _SET_STATE: Final = KeptInsert(
@@ -209,14 +211,33 @@ def topic(session: Session, slug: str) -> Topic:
 
 def standings(session: Session, recipient_id: int) -> dict[int, Standing]:
     """Give where one person stands with each topic that they were ever asked about, by topic id."""
-    found = _STANDINGS.rows(session, {"recipient": recipient_id})
-    return {topic_id: Standing(*standing) for topic_id, *standing in found}
+    return standings_each(session, [recipient_id]).get(recipient_id, {})
+
+
+def standings_each(
+    session: Session, recipient_ids: Sequence[int]
+) -> dict[int, dict[int, Standing]]:
+    """Give where each of some people stands; whoever was never asked about a topic has no entry."""
+    found: dict[int, dict[int, Standing]] = {}
+    for person, topic_id, *standing in _STANDINGS.rows(session, {"recipients": recipient_ids}):
+        found.setdefault(person, {})[topic_id] = Standing(*standing)
+    return found
 
 
 def set_state(session: Session, recipient_id: int, topic_id: int, standing: Standing) -> None:
     """Store where a person stands with a topic from now on."""
-    values = standing._asdict()
-    _SET_STATE.change(session, recipient_id=recipient_id, topic_id=topic_id, **values)
+    set_states(session, [(recipient_id, topic_id, standing)])
+
+
+def set_states(session: Session, states: Sequence[tuple[int, int, Standing]]) -> None:
+    """Store where some people, by number, stand with topics, by number, from now on."""
+    _SET_STATE.change_each(
+        session,
+        [
+            {"recipient_id": person, "topic_id": topic_id, **standing._asdict()}
+            for person, topic_id, standing in states
+        ],
+    )
 
 
 def _checked(session: Session, sender: NewSender) -> NewSender:

@@ -6,22 +6,24 @@ What the vendor says against an address is *evidence*. The earliest stands, what
 from before a lift changes nothing, so that an old event or list never undoes what staff decided.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from mailprefs import audit, journal
 from mailprefs.audit import Actor
+from mailprefs.db import dialects
 from mailprefs.db.database import refused, require_taking
 from mailprefs.db.kept import Kept, KeptInsert
 from mailprefs.errors import BadInput, Conflict, NotFound
 from mailprefs.journal import Refusal
 from mailprefs.policy import Scope, Source, SuppressionReason
 from mailprefs.schema.choices import Suppression, SuppressionLift
+from mailprefs.schema.people import Recipient
 
 SHORTEST_REASON = 10
 """Characters of the written reason for a lift."""
@@ -50,9 +52,9 @@ _ADD: Final = KeptInsert(
     "address_hash address_key_id scope reason source delivery_id created_at".split(),
 ).or_nothing()
 _REASONS: Final = Kept(
-    select(Suppression.reason).where(
-        Suppression.address_hash == bindparam("hash", type_=Suppression.address_hash.type)
-    )
+    select(Recipient.id, Suppression.reason)
+    .join(Recipient, Recipient.address_hash == Suppression.address_hash)
+    .where(dialects.listed(Recipient.id, "recipients"))
 )
 
 
@@ -71,6 +73,17 @@ class Evidence(NamedTuple):
     is_echo: bool = False
 
 
+class Cause(NamedTuple):
+    """Why mail of the reason's scope is to be kept from an address, and since when."""
+
+    address_hash: bytes
+    key_id: int
+    reason: SuppressionReason
+    source: Source
+    at: datetime
+    delivery_id: int | None = None
+
+
 def add(  # noqa: PLR0913 - the columns of one row
     session: Session,
     address_hash: bytes,
@@ -85,19 +98,30 @@ def add(  # noqa: PLR0913 - the columns of one row
 
     The first cause stays: what comes later for the same reason changes nothing.
     """
-    if reason in _JOURNALLED:
-        refused(session, Refusal(address_hash, _JOURNALLED[reason], now))
-    added = _ADD.change(
+    cause = Cause(address_hash, key_id, reason, source, now, delivery_id)
+    return bool(add_each(session, [cause]))
+
+
+def add_each(session: Session, causes: Sequence[Cause]) -> int:
+    """Keep mail from some addresses as ``add`` does; give how many causes are new."""
+    for one in causes:
+        if one.reason in _JOURNALLED:
+            refused(session, Refusal(one.address_hash, _JOURNALLED[one.reason], one.at))
+    return _ADD.change_each(
         session,
-        address_hash=address_hash,
-        address_key_id=key_id,
-        scope=reason.scope,
-        reason=reason,
-        source=source,
-        delivery_id=delivery_id,
-        created_at=now,
+        [
+            {
+                "address_hash": one.address_hash,
+                "address_key_id": one.key_id,
+                "scope": one.reason.scope,
+                "reason": one.reason,
+                "source": one.source,
+                "delivery_id": one.delivery_id,
+                "created_at": one.at,
+            }
+            for one in causes
+        ],
     )
-    return bool(added)
 
 
 def erase(
@@ -276,9 +300,14 @@ def lift(session: Session, address_hash: bytes, reason: SuppressionReason) -> bo
     return gone.one_or_none() is not None
 
 
-def reasons(session: Session, address_hash: bytes) -> frozenset[SuppressionReason]:
-    """Give why mail to one address is held back; empty where it isn't."""
-    return frozenset(reason for (reason,) in _REASONS.rows(session, {"hash": address_hash}))
+def reasons_each(
+    session: Session, recipient_ids: Sequence[int]
+) -> dict[int, frozenset[SuppressionReason]]:
+    """Give why mail to each of some people is held back; where nothing does, there is no entry."""
+    found: dict[int, frozenset[SuppressionReason]] = {}
+    for person, reason in _REASONS.rows(session, {"recipients": recipient_ids}):
+        found[person] = found.get(person, frozenset()) | {reason}
+    return found
 
 
 def of(session: Session, address_hash: bytes) -> list[Suppression]:

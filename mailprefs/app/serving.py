@@ -32,9 +32,12 @@ _SOON: Final = 0.05
 # What watches this process, as it was when this process was forked off it.
 _watching: Final[list[Any]] = []
 log = logging.getLogger("mailprefs.app")
-# Enough that a few requests which wait for the database don't hold up the pixel, and few enough
-# that they don't fight for the interpreter.
-_REQUEST_THREADS: Final = min(8, 2 * (os.cpu_count() or 1) + 1)
+# Enough that requests which wait for the database don't hold up the pixel, and that those who leave
+# at one moment share a transaction. Who waits doesn't fight for the interpreter.
+_REQUEST_THREADS: Final = 32
+# Seconds for which a thread may keep the interpreter while others want it. A choice comes back from
+# the database twenty times, and would wait each time for the one who builds a batch of mails.
+_TURN: Final = 0.0005
 
 
 def serve(*, host: str, port: int, worker: bool) -> bool:
@@ -104,6 +107,7 @@ def _load(*, sends: bool) -> "Flask":
 def settle() -> None:
     """Make this process, which has loaded all that it serves, ready to serve it fast."""
     _shorten()
+    sys.setswitchinterval(_TURN)
     # The first string that nothing speaks against is looked for in the whole list of crawlers.
     classify("-")
     # What is loaded by now stays until the end: no collection need look through it again.

@@ -41,12 +41,10 @@ _MOVE: Final = Kept(
         entry_hash=bindparam("new_hash", type_=ConsentHead.entry_hash.type),
     )
 )
-_HISTORY: Final = Kept(
-    select(ConsentEntry.seq, ConsentEntry.recorded_at, ConsentEntry.payload)
-    .where(
-        ConsentEntry.recipient_id == bindparam("recipient", type_=BigId),
-        ConsentEntry.payload.is_not(None),
-    )
+_WHO: Final = type_coerce(ConsentEntry.recipient_id, BigId)
+_HISTORIES: Final = Kept(
+    select(_WHO, ConsentEntry.seq, ConsentEntry.recorded_at, ConsentEntry.payload)
+    .where(dialects.listed(_WHO, "recipients"), ConsentEntry.payload.is_not(None))
     .order_by(ConsentEntry.seq)
 )
 
@@ -110,20 +108,13 @@ def store(session: Session, made: Sequence[Row]) -> None:
 
 def history(session: Session, recipient_id: int) -> list[Recorded]:
     """List what one person chose, oldest first; nothing once the person is erased."""
-    found = _HISTORY.rows(session, {"recipient": recipient_id})
-    return [Recorded(seq, at, read(text)) for seq, at, text in found if text is not None]
+    return histories(session, [recipient_id]).get(recipient_id, [])
 
 
 def histories(session: Session, recipient_ids: Sequence[int]) -> dict[int, list[Recorded]]:
     """Give what each of some people chose, oldest first; who chose nothing has no entry."""
-    who = type_coerce(ConsentEntry.recipient_id, BigId)
-    rows = session.execute(
-        select(who, ConsentEntry.seq, ConsentEntry.recorded_at, ConsentEntry.payload)
-        .where(dialects.among(session, who, recipient_ids), ConsentEntry.payload.is_not(None))
-        .order_by(ConsentEntry.seq)
-    )
     found: dict[int, list[Recorded]] = {}
-    for number, seq, at, text in rows:
+    for number, seq, at, text in _HISTORIES.rows(session, {"recipients": recipient_ids}):
         if text is not None:
             found.setdefault(number, []).append(Recorded(seq, at, read(text)))
     return found

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import OperationalError
@@ -22,7 +22,7 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.orm import Session, sessionmaker
 
 from mailprefs.db.kept import Kept
-from mailprefs.db.together import Together
+from mailprefs.db.together import Gives, Together, Wants
 from mailprefs.db.turnstile import Turnstile
 from mailprefs.errors import BadSetting, StoreUnavailable
 from mailprefs.journal import Journal, Refusal
@@ -49,7 +49,6 @@ _POSTGRESQL_OPTIONS = " ".join(
     }.items()
 )
 
-Gives = TypeVar("Gives")
 _COUNT: Final = Kept(text("UPDATE instance SET refusals = refusals + :n RETURNING refusals"))
 
 
@@ -75,7 +74,8 @@ class Database:
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.journal = journal
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
-        self._together = Together(partial(self.transaction, Gate.TAKING))
+        self._taking = Together(partial(self.transaction, Gate.TAKING))
+        self._seeing = Together(self.reading)
         self._turnstile: Turnstile | None = None
         if self.is_sqlite:
             path = Path(str(self.engine.url.database))
@@ -111,14 +111,21 @@ class Database:
         if self.journal is not None and (refusals or gate is Gate.TAKING):
             self.journal.append(seq, refusals)
 
-    def taking(self, act: Callable[[Session], Gives]) -> Gives:
-        """Run *act* in a transaction with ``Gate.TAKING``; give what it gave, once that holds.
+    def taking(self, do: Callable[[Session, list[Wants]], Sequence[Gives]], what: Wants) -> Gives:
+        """Run *do* on *what* in a transaction with ``Gate.TAKING``; give what came of it.
 
-        Threads that come at the same moment share one: see ``Together.run`` for what an act may do.
+        Threads that come at the same moment share one: see ``Together.run`` for what *do* may do.
 
         :raises StoreUnavailable: as ``transaction`` does.
         """
-        return self._together.run(act)
+        return self._taking.run(do, what)
+
+    def seeing(self, do: Callable[[Session, list[Wants]], Sequence[Gives]], what: Wants) -> Gives:
+        """Ask *do* of *what*, of a state no older than the call; shared as ``taking`` is.
+
+        :raises StoreUnavailable: as ``reading`` does.
+        """
+        return self._seeing.run(do, what)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

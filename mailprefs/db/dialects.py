@@ -1,13 +1,18 @@
 """The few statements that SQLite and PostgreSQL spell differently."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Dialect,
     LargeBinary,
     Table,
+    Text,
+    TypeDecorator,
     UpdateBase,
+    bindparam,
     cast,
     func,
     literal,
@@ -15,7 +20,11 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, QueryableAttribute, Session
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType, TypeEngine
 
 from mailprefs.schema.base import UtcDateTime
 
@@ -46,6 +55,50 @@ def among(
         members = func.json_each("[" + ",".join(map(str, values)) + "]").table_valued("value")
         return column.in_(select(members.c.value))
     return column == func.any(literal(values, postgresql.ARRAY(postgresql.BIGINT)))
+
+
+class Ids(TypeDecorator[Sequence[int]]):
+    """Ids as one bound value: a JSON array for SQLite, a bigint array for PostgreSQL."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Give the type as the database has it."""
+        return Text() if dialect.name == "sqlite" else postgresql.ARRAY(postgresql.BIGINT)
+
+    def process_bind_param(self, value: Sequence[int] | None, dialect: Dialect) -> Any:  # noqa: ANN401 - a text or a list
+        """Give ids as the driver takes them."""
+        if value is None or dialect.name != "sqlite":
+            return value
+        return "[" + ",".join(map(str, value)) + "]"
+
+
+class listed(FunctionElement[bool]):  # noqa: N801 - reads as a function, which it is in SQL
+    """``column IN ids``, where ids are given by a name when the statement runs.
+
+    As ``among``, for statements that are compiled once (``Kept``).
+    """
+
+    inherit_cache = True
+    # As a boolean it would be compared with 1 on SQLite, which then finds it by no index.
+    type = NullType()  # type: ignore[assignment]  # see above
+
+    def __init__(self, column: QueryableAttribute[int] | ColumnElement[int], name: str) -> None:
+        """Look for *column* among the ids that are given as *name*."""
+        super().__init__(column, bindparam(name, type_=Ids()))
+
+
+@compiles(listed, "sqlite")
+def _listed_sqlite(element: listed, compiler: SQLCompiler, **words: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
+    column, ids = (compiler.process(one, **words) for one in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({ids}))"  # noqa: S608 - of SQLAlchemy's making
+
+
+@compiles(listed, "postgresql")
+def _listed_postgresql(element: listed, compiler: SQLCompiler, **words: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
+    column, ids = (compiler.process(one, **words) for one in element.clauses)
+    return f"{column} = ANY({ids})"
 
 
 def changed(

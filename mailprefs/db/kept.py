@@ -38,6 +38,13 @@ class _Spelt(NamedTuple):
     places: tuple[_Bound, ...]
     converts: tuple[_Convert | None, ...]
 
+    def given(self, values: Mapping[str, object]) -> list[Any]:
+        """Give *values* in the order of the places."""
+        return [
+            always if name is None else convert(values[name]) if convert else values[name]
+            for name, convert, always in self.places
+        ]
+
 
 class Kept:
     """A statement to be run many times, in threads and on both databases alike."""
@@ -81,19 +88,33 @@ class Kept:
         changed: int = self._run(session, values)[1].rowcount
         return changed
 
+    def change_each(self, session: Session, values: Sequence[Mapping[str, object]]) -> int:
+        """Run it with each of *values*, on one way to the server; give how many rows changed."""
+        if not values:
+            return 0
+        connection = session.connection()
+        if not dialects.is_sqlite(session):
+            counted = {"preserve_rowcount": True}
+            done = connection.execute(self.statement, values, execution_options=counted)
+            return done.rowcount
+        spelt = self._in(connection.dialect)
+        driver: Any = connection.connection.driver_connection
+        changed: int = driver.executemany(spelt.text, map(spelt.given, values)).rowcount
+        return changed
+
     def _run(
         self, session: Session, values: Mapping[str, object]
     ) -> tuple[Sequence[_Convert | None], Any]:
         connection = session.connection()
+        spelt = self._in(connection.dialect)
+        driver: Any = connection.connection.driver_connection
+        return spelt.converts, driver.execute(spelt.text, spelt.given(values))
+
+    def _in(self, dialect: Dialect) -> _Spelt:
         spelt = self._spelt
         if spelt is None:
-            spelt = self._spelt = _spell(self.statement, connection.dialect)
-        given = [
-            always if name is None else convert(values[name]) if convert else values[name]
-            for name, convert, always in spelt.places
-        ]
-        driver: Any = connection.connection.driver_connection
-        return spelt.converts, driver.execute(spelt.text, given)
+            spelt = self._spelt = _spell(self.statement, dialect)
+        return spelt
 
 
 class KeptInsert:
@@ -125,13 +146,21 @@ class KeptInsert:
 
     def change(self, session: Session, **values: object) -> int:
         """Run it and give how many rows it inserted or changed."""
+        return self._kept[dialects.is_sqlite(session)].change(session, _named(values))
+
+    def change_each(self, session: Session, values: Sequence[Mapping[str, object]]) -> int:
+        """Run it with each of *values*, and give how many rows it inserted or changed."""
         kept = self._kept[dialects.is_sqlite(session)]
-        return kept.change(session, {f"{name}_": value for name, value in values.items()})
+        return kept.change_each(session, list(map(_named, values)))
 
     def _inserts(self) -> Iterator[tuple[bool, Any]]:
         """Give SQLite's and PostgreSQL's; inline, as nobody asks for the new row's number."""
         for is_sqlite, made in ((True, self._sqlite), (False, self._postgresql)):
             yield is_sqlite, made.values(self._values).inline()
+
+
+def _named(values: Mapping[str, object]) -> dict[str, object]:
+    return {f"{name}_": value for name, value in values.items()}
 
 
 def _spell(statement: _Statement, dialect: Dialect) -> _Spelt:

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, select
+from sqlalchemy import ColumnElement, bindparam, select, type_coerce
 from sqlalchemy.orm import Session
 
-from mailprefs.db.dialects import among, database_time
+from mailprefs.db.dialects import among, database_time, listed
 from mailprefs.db.kept import Kept
 from mailprefs.policy import MessageClass
 from mailprefs.schema.base import BigId
@@ -34,23 +34,24 @@ def _under_way(*conditions: ColumnElement[bool]) -> Kept:
 _ANY: Final = _under_way()
 _PROMOTIONAL: Final = _under_way(Campaign.message_class == MessageClass.PROMOTIONAL)
 _CARRIED: Final = Kept(
-    select(Delivery.id)
-    .where(
+    select(type_coerce(Delivery.recipient_id, BigId)).where(
         Delivery.id.between(bindparam("first", type_=BigId), bindparam("last", type_=BigId)),
-        Delivery.recipient_id == bindparam("recipient", type_=BigId),
+        listed(type_coerce(Delivery.recipient_id, BigId), "recipients"),
         Delivery.own_state.is_(None),
     )
-    .limit(1)
 )
 
 
-def holds(session: Session, recipient_id: int) -> bool:
-    """Tell whether somebody is in a promotional batch that was claimed just now, unanswered yet.
+def holding(session: Session, recipient_ids: Sequence[int]) -> list[bool]:
+    """Tell of each of some people whether they are in a promotional batch claimed just now.
 
-    Ends of the claim are seen when they are recorded: the vendor's answer, or that the request has
-    not begun. Read after the person's choice was committed, it can't become true again.
+    One that is unanswered yet: ends of a claim are seen when they are recorded, the vendor's answer
+    or that the request has not begun. Read after somebody's choice was committed, it can't become
+    true of them again.
     """
-    return bool(_carrying(session, recipient_id, _PROMOTIONAL))
+    begun = _begun(session, _PROMOTIONAL)
+    carried = {who for one in begun for who in _carried(session, one, recipient_ids)}
+    return [one in carried for one in recipient_ids]
 
 
 def carrying(session: Session, recipient_id: int) -> Sequence[int]:
@@ -58,7 +59,8 @@ def carrying(session: Session, recipient_id: int) -> Sequence[int]:
 
     For somebody who is about to be erased, after which nothing says any more where they were.
     """
-    return _carrying(session, recipient_id, _ANY)
+    begun = _begun(session, _ANY)
+    return [one.hand_over_id for one in begun if _carried(session, one, [recipient_id])]
 
 
 def any_of(session: Session, hand_over_ids: Sequence[int]) -> bool:
@@ -75,22 +77,26 @@ def any_of(session: Session, hand_over_ids: Sequence[int]) -> bool:
     return session.execute(under_way.limit(1)).first() is not None
 
 
-def _carrying(session: Session, recipient_id: int, under_way: Kept) -> list[int]:
-    """List the hand-overs; each batch is looked into by its range.
+class _Begun(NamedTuple):
+    """A request that may be about to begin: its hand-over, and the range of its batch."""
 
-    In one statement SQLite would begin with the deliveries, and read every one there is.
-    """
-    begun = under_way.rows(session)
-    if not begun:
+    hand_over_id: int
+    first: int
+    last: int
+
+
+def _begun(session: Session, under_way: Kept) -> list[_Begun]:
+    rows = under_way.rows(session)
+    if not rows:
         return []
     since = database_time(session) - MAY_BEGIN_FOR
-    return [
-        call
-        for call, claimed_at, first, last in begun
-        if claimed_at > since and _is_among(session, recipient_id, first, last)
-    ]
+    return [_Begun(call, first, last) for call, at, first, last in rows if at > since]
 
 
-def _is_among(session: Session, recipient_id: int, first: int, last: int) -> bool:
-    values = {"first": first, "last": last, "recipient": recipient_id}
-    return _CARRIED.row(session, values) is not None
+def _carried(session: Session, begun: _Begun, recipient_ids: Sequence[int]) -> Sequence[int]:
+    """Give who of some people is in a request; each batch is looked into by its range.
+
+    In one statement with the requests SQLite would begin with the deliveries, and read each one.
+    """
+    values = {"first": begun.first, "last": begun.last, "recipients": recipient_ids}
+    return [who for (who,) in _CARRIED.rows(session, values)]

@@ -18,7 +18,8 @@ from mailprefs.events.meaning import Meaning, meaning
 from mailprefs.events.storing import Whose
 from mailprefs.policy import Choice, Purpose, Source, SubscriptionState, SuppressionReason
 from mailprefs.preferences import leaving
-from mailprefs.preferences.choosing import PERSON, Door
+from mailprefs.preferences.choosing import Door
+from mailprefs.preferences.holding import PERSON
 from mailprefs.suppressions import Evidence
 from mailprefs.vendor.message import VendorEvent
 

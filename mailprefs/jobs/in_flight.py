@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from sqlalchemy.orm import Session
-
 from mailprefs.db.database import Database
 from mailprefs.deliveries import flight
 from mailprefs.deliveries.claim import START_WITHIN
@@ -27,25 +25,29 @@ def wait_for_requests(db: Database, recipient_id: int) -> None:
 
     To be called after their choice was committed, outside any transaction.
     """
-    _wait(db, lambda session: flight.holds(session, recipient_id))
+    _wait(lambda: db.seeing(flight.holding, recipient_id))
 
 
 def wait_for_calls(db: Database, hand_over_ids: Sequence[int]) -> None:
     """Return when none of these requests can begin any more; to be called as the other is."""
+
+    def may_begin() -> bool:
+        with db.reading() as session:
+            return flight.any_of(session, hand_over_ids)
+
     if hand_over_ids:
-        _wait(db, lambda session: flight.any_of(session, hand_over_ids))
+        _wait(may_begin)
 
 
-def _wait(db: Database, may_begin: Callable[[Session], bool]) -> None:
+def _wait(may_begin: Callable[[], bool]) -> None:
     ends = time.monotonic() + START_WITHIN + ON_ITS_WAY
-    while (left := ends - time.monotonic()) > 0 and _asked(db, may_begin):
+    while (left := ends - time.monotonic()) > 0 and _asked(may_begin):
         time.sleep(min(left, _LOOK_AGAIN))
 
 
-def _asked(db: Database, may_begin: Callable[[Session], bool]) -> bool:
+def _asked(may_begin: Callable[[], bool]) -> bool:
     """Tell whether such a request may be about to begin; where nobody can tell, it may."""
     try:
-        with db.reading() as session:
-            return may_begin(session)
+        return may_begin()
     except StoreUnavailable:
         return True

@@ -7,11 +7,14 @@ transaction with ``Gate.TAKING``: when it has committed, no later vendor call se
 from mailprefs.preferences import reasons, signing_up
 from mailprefs.preferences.asking import PAUSES, set_frequency, set_language, set_pause
 from mailprefs.preferences.by_staff import set_by_staff
-from mailprefs.preferences.choosing import Applied, Change, Door, Held, apply, held
+from mailprefs.preferences.choosing import Applied, Change, Door, apply
+from mailprefs.preferences.holding import Held, held
 from mailprefs.preferences.leaving import (
+    Click,
     keep_topics,
     opt_out,
     opt_out_all,
+    opt_out_each,
     opt_out_topic,
     take_back,
     undo,
@@ -30,6 +33,7 @@ __all__ = [
     "PAUSES",
     "Applied",
     "Change",
+    "Click",
     "Door",
     "Held",
     "Preferences",
@@ -41,6 +45,7 @@ __all__ = [
     "keep_topics",
     "opt_out",
     "opt_out_all",
+    "opt_out_each",
     "opt_out_topic",
     "reasons",
     "set_by_staff",

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from mailprefs.errors import BadInput, Conflict
 from mailprefs.policy import Frequency, Purpose
 from mailprefs.preferences import wishes
-from mailprefs.preferences.choosing import Applied, Change, Door, Held, apply
+from mailprefs.preferences.choosing import Applied, Change, Door, apply
+from mailprefs.preferences.holding import Held
 
 PAUSES: Final = (30, 90)
 """For how many days promotional mail can be paused."""

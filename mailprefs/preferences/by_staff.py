@@ -9,7 +9,8 @@ from mailprefs import subscriptions
 from mailprefs.audit import Actor
 from mailprefs.errors import BadInput, Conflict
 from mailprefs.policy import Purpose, Source, SubscriptionState, SuppressionReason
-from mailprefs.preferences.choosing import Applied, Change, Door, Held, apply
+from mailprefs.preferences.choosing import Applied, Change, Door, apply
+from mailprefs.preferences.holding import Held
 
 _THEIRS_TO_TAKE_BACK = (
     "This person said no to that mail. Coming back needs the mailbox's owner: "

@@ -10,35 +10,29 @@ What a person holds is this, and a choice changes some of it:
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import cache, partial
 from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from mailprefs import audit, consent, journal, opens, recipients, subscriptions, suppressions
 from mailprefs.audit import CONSOLE, Actor
-from mailprefs.consent import Entry, Recorded, Shown
+from mailprefs.consent import Entry, Shown
 from mailprefs.db.database import refused, require_taking
 from mailprefs.journal import Refusal
 from mailprefs.policy import (
     Choice,
-    MessageClass,
     Purpose,
     Source,
     SubscriptionState,
     SuppressionReason,
 )
 from mailprefs.preferences import counting, wishes
-from mailprefs.schema.people import Recipient
+from mailprefs.preferences.holding import NOES, PERSON, Held, held_each, own_noes
 from mailprefs.subscriptions import Standing
-
-_PROMOTIONAL_SCOPES = MessageClass.PROMOTIONAL.honoured_scopes
-PERSON: Final = "self"
-"""How the ledger names the person, where they chose themselves."""
-_NOES: Final = frozenset(
-    {SubscriptionState.UNSUBSCRIBED.value, *(choice.value for choice in Choice if choice.is_no)}
-)
+from mailprefs.suppressions import Cause
 
 
 class Door(NamedTuple):
@@ -95,51 +89,6 @@ class Change(NamedTuple):
         )
 
 
-class Held(NamedTuple):
-    """What one person holds before a choice; ``topics`` has only those ever asked about."""
-
-    person: Recipient
-    topics: Mapping[int, Standing]
-    promotional_ids: frozenset[int]
-    promotional: Choice
-    suppressed_by: frozenset[SuppressionReason]
-
-    def of(self, purpose: Purpose, topic_id: int | None) -> str | None:
-        """Give what one thing is now; None where the person was never asked or said nothing."""
-        if topic_id is not None:
-            standing = self.topics.get(topic_id)
-            return standing.state if standing else None
-        if purpose in wishes.WISHES:
-            return wishes.of(self.person, purpose)
-        if purpose is Purpose.OPEN_TRACKING:
-            return self.person.open_tracking
-        return self.promotional
-
-    def gets(self, topic_id: int) -> bool:
-        """Tell whether messages of a promotional topic come, given all that may hold them back."""
-        standing = self.topics.get(topic_id)
-        return (
-            not any(reason.scope in _PROMOTIONAL_SCOPES for reason in self.suppressed_by)
-            and standing is not None
-            and standing.state is SubscriptionState.SUBSCRIBED
-        )
-
-    def subscribed(self) -> list[int]:
-        """List the promotional topics that this person asked for, confirmed or not."""
-        return self._in(SubscriptionState.SUBSCRIBED, SubscriptionState.PENDING)
-
-    def unsubscribed(self) -> list[int]:
-        """List the promotional topics that this person has left."""
-        return self._in(SubscriptionState.UNSUBSCRIBED)
-
-    def _in(self, *states: SubscriptionState) -> list[int]:
-        return [
-            topic_id
-            for topic_id, standing in sorted(self.topics.items())
-            if topic_id in self.promotional_ids and standing.state in states
-        ]
-
-
 class Applied(NamedTuple):
     """What came of a choice. A person who is unknown or erased is neutral: nothing, no error."""
 
@@ -153,12 +102,44 @@ class Applied(NamedTuple):
         return bool(self.changes)
 
 
+class Wanted(NamedTuple):
+    """What one person wants, as *decide* has it of what they hold, and how it came in."""
+
+    recipient_id: int
+    decide: Callable[[Held], Sequence[Change]]
+    door: Door
+
+
 class _Act(NamedTuple):
     """What all changes of one act share."""
 
     policy_version_id: int
     request_id: str
     at: datetime
+
+
+class _Plan(NamedTuple):
+    """One person's choice before it is written; without an act nothing is."""
+
+    number: int
+    before: Held
+    door: Door
+    changes: tuple[Change, ...]
+    noted: tuple[Change, ...]
+    act: _Act | None
+
+    @property
+    def is_counted(self) -> bool:
+        """Tell whether the message whose link was used made this person leave."""
+        has_left = any(change.is_leaving for change in self.changes)
+        return has_left and self.door.is_counted and bool(self.door.delivery_id)
+
+
+class _Rows(NamedTuple):
+    """Rows that nearly every choice writes, of several people."""
+
+    states: list[tuple[int, int, Standing]]
+    causes: list[Cause]
 
 
 NOBODY: Final = Applied(is_known=False)
@@ -172,7 +153,12 @@ def apply(
     *,
     now: datetime,
 ) -> Applied:
-    """Make the changes that *decide* asks for, given what the person holds; what is so stays so.
+    """Make the changes that *decide* asks for, given what one person holds; see ``apply_each``."""
+    return apply_each(session, [Wanted(recipient_id, decide, door)], now=now)[0]
+
+
+def apply_each(session: Session, wanted: Sequence[Wanted], *, now: datetime) -> list[Applied]:
+    """Make the changes that each of *wanted* asks for; what is so stays so.
 
     Ledger entries, rows, suppression, silenced messages, the count of the message that made the
     person leave, and, for a choice on somebody's behalf, the audit: all in this transaction. A
@@ -184,66 +170,70 @@ def apply(
     :raises RuntimeError: in a transaction that wasn't opened with ``Gate.TAKING``.
     """
     require_taking(session)
-    # Kept by a name, so that the session isn't asked for the same person again.
-    person = recipients.by_id(session, recipient_id)
-    if person is None:
-        return NOBODY
+    applied: list[Applied] = [NOBODY] * len(wanted)
+    left = list(enumerate(wanted))
+    while left:
+        # What somebody wants a second time is asked of what they hold then.
+        first = {one.recipient_id: (number, one) for number, one in reversed(left)}
+        for number, what in _apply_once(session, list(first.values()), now):
+            applied[number] = what
+        done = {number for number, _ in first.values()}
+        left = [one for one in left if one[0] not in done]
+    return applied
+
+
+def _apply_once(
+    session: Session, wanted: Sequence[tuple[int, Wanted]], now: datetime
+) -> Iterator[tuple[int, Applied]]:
+    """Make the changes of different people; give what came of each, by its number."""
+    people = recipients.by_ids(session, [one.recipient_id for _, one in wanted])
+    if not people:
+        return
     consent.lock(session)  # lock order: gate, ledger head, rows
     session.flush()  # what follows is asked of the driver, past what waits to be written
-    before = held(session, person)
-    asked = decide(before)
-    changes = tuple(one for one in asked if before.of(one.purpose, one.topic_id) != one.new)
-    noted = (*changes, *_repeated(session, before, asked, door))
-    if not noted:
-        return Applied(is_known=True)
-    act = _Act(consent.policy_in_force(session, now), secrets.token_hex(8), now)
-    entries = [_entry(before, change, door, act) for change in noted]
+    before = held_each(session, list(people.values()))
+    policy = cache(partial(consent.policy_in_force, session, now))
+
+    def act() -> _Act:
+        return _Act(policy(), secrets.token_hex(8), now)
+
+    plans = [
+        _plan(number, before[one.recipient_id], one, act)
+        for number, one in wanted
+        if one.recipient_id in before
+    ]
+    entries = [_entry(plan, change) for plan in plans for change in plan.noted]
     consent.append(session, entries, now=now)
-    for change in noted:
-        _write(session, before.person, change, door, act)
-    is_counted = door.is_counted and any(change.is_leaving for change in changes)
-    if door.delivery_id and is_counted:
-        counting.count(session, door.delivery_id, now)
-    _note(session, before, noted, door, act)
-    return Applied(is_known=True, changes=changes, request_id=act.request_id)
+    _carry_out(session, plans, now)
+    for plan in plans:
+        act_id = plan.act.request_id if plan.act else None
+        yield plan.number, Applied(is_known=True, changes=plan.changes, request_id=act_id)
 
 
-def held(session: Session, person: Recipient) -> Held:
-    """Give what one person holds."""
-    reasons = suppressions.reasons(session, person.address_hash)
-    return Held(
-        person=person,
-        topics=subscriptions.standings(session, person.id),
-        promotional_ids=subscriptions.promotional_ids(session),
-        promotional=_promotional(
-            session, person.id, is_suppressed=SuppressionReason.UNSUBSCRIBED in reasons
-        ),
-        suppressed_by=reasons,
-    )
+def _plan(number: int, before: Held, one: Wanted, act: Callable[[], _Act]) -> _Plan:
+    """Decide what one person's choice changes, and what is noted of it."""
+    asked = one.decide(before)
+    changes = tuple(new for new in asked if before.of(new.purpose, new.topic_id) != new.new)
+    noted = (*changes, *_repeated(before, asked, one.door))
+    return _Plan(number, before, one.door, changes, noted, act() if noted else None)
 
 
-def last_said(history: Sequence[Recorded]) -> dict[tuple[str, int | None], Recorded]:
-    """Give the last entry about each thing, by purpose and topic, of a history in order."""
-    return {(one.entry.purpose, one.entry.topic_id): one for one in history}
+def _carry_out(session: Session, plans: Sequence[_Plan], now: datetime) -> None:
+    """Write what the ledger already says; of what is frequent, everybody's rows at once."""
+    rows = _Rows([], [])
+    for plan in plans:
+        if plan.act is None:
+            continue
+        for change in plan.noted:
+            _write(session, plan, plan.act, change, rows)
+        _note(session, plan.before, plan.noted, plan.door, plan.act)
+    subscriptions.set_states(session, rows.states)
+    suppressions.add_each(session, rows.causes)
+    if left := [plan.door.delivery_id for plan in plans if plan.is_counted]:
+        counting.count(session, [one for one in left if one], now)
 
 
-def own_noes(history: Sequence[Recorded]) -> dict[int | None, str]:
-    """Give the noes to promotional mail that are the person's own last word, by topic.
-
-    None stands for all promotional mail. Only these can be taken back by the page's undo.
-    """
-    return {
-        one.entry.topic_id: one.entry.new
-        for one in last_said(history).values()
-        if one.entry.purpose == Purpose.PROMOTIONAL_EMAIL
-        and one.entry.actor == PERSON
-        and one.entry.new in _NOES
-    }
-
-
-def _repeated(
-    session: Session, before: Held, asked: Sequence[Change], door: Door
-) -> Sequence[Change]:
+def _repeated(before: Held, asked: Sequence[Change], door: Door) -> Sequence[Change]:
     """Give the noes that somebody else says once more while the person's own click holds them."""
     if door.is_the_person:
         return ()
@@ -252,24 +242,13 @@ def _repeated(
     ]
     if not same:
         return ()
-    own = own_noes(consent.history(session, before.person.id))
+    own = own_noes(before.history)
     return [one for one in same if one.topic_id in own]
 
 
-def _promotional(session: Session, recipient_id: int, *, is_suppressed: bool) -> Choice:
-    """Give the answer to promotional mail as a whole.
-
-    The suppression decides; the ledger says in which words, where the person said it here.
-    """
-    last = last_said(consent.history(session, recipient_id))
-    recorded = last.get((Purpose.PROMOTIONAL_EMAIL, None))
-    said = Choice(recorded.entry.new) if recorded else Choice.UNKNOWN
-    if is_suppressed:
-        return said if said.is_no else Choice.WITHDRAWN
-    return Choice.UNKNOWN if said.is_no else said
-
-
-def _entry(held: Held, change: Change, door: Door, act: _Act) -> Entry:
+def _entry(plan: _Plan, change: Change) -> Entry:
+    held, door, act = plan.before, plan.door, plan.act
+    assert act is not None  # noqa: S101 - whatever is noted is noted of an act
     old = held.of(change.purpose, change.topic_id)
     return Entry(
         recipient_id=held.person.id,
@@ -291,16 +270,17 @@ def _entry(held: Held, change: Change, door: Door, act: _Act) -> Entry:
     )
 
 
-def _write(session: Session, person: Recipient, change: Change, door: Door, act: _Act) -> None:
-    """Make one row say what was chosen, with what follows from it."""
-    if change.new in _NOES:
+def _write(session: Session, plan: _Plan, act: _Act, change: Change, rows: _Rows) -> None:
+    """Make one row say what was chosen, with what follows from it; or add it to *rows*."""
+    person, door = plan.before.person, plan.door
+    if change.new in NOES:
         refused(session, Refusal(person.address_hash, _word(change), act.at))
     if isinstance(change.new, SubscriptionState):
         if change.topic_id is None:
             msg = "A subscription state without a topic says nothing."
             raise TypeError(msg)
         standing = Standing(change.new, door.source, act.at, act.policy_version_id)
-        subscriptions.set_state(session, person.id, change.topic_id, standing)
+        rows.states.append((person.id, change.topic_id, standing))
     elif not isinstance(change.new, Choice):
         wishes.put(session, person, change.purpose, change.new, at=act.at)
     elif change.purpose is Purpose.OPEN_TRACKING:
@@ -310,14 +290,9 @@ def _write(session: Session, person: Recipient, change: Change, door: Door, act:
             opens.silence(session, person.id)
         session.flush()
     elif change.new.is_no:
-        suppressions.add(
-            session,
-            person.address_hash,
-            person.address_key_id,
-            SuppressionReason.UNSUBSCRIBED,
-            door.source,
-            now=act.at,
-            delivery_id=door.delivery_id or None,
+        reason, delivery = SuppressionReason.UNSUBSCRIBED, door.delivery_id or None
+        rows.causes.append(
+            Cause(person.address_hash, person.address_key_id, reason, door.source, act.at, delivery)
         )
     else:
         suppressions.lift(session, person.address_hash, SuppressionReason.UNSUBSCRIBED)

@@ -11,15 +11,8 @@ from mailprefs import consent
 from mailprefs.consent import Recorded
 from mailprefs.policy import Choice, Purpose, SubscriptionState
 from mailprefs.preferences import counting, wishes
-from mailprefs.preferences.choosing import (
-    PERSON,
-    Applied,
-    Change,
-    Door,
-    Held,
-    apply,
-    last_said,
-)
+from mailprefs.preferences.choosing import Applied, Change, Door, Wanted, apply, apply_each
+from mailprefs.preferences.holding import PERSON, Held, last_said
 from mailprefs.settings import OneClickScope
 
 _UNDO: Final = "undo"
@@ -48,6 +41,16 @@ class Leaving(NamedTuple):
         )
 
 
+class Click(NamedTuple):
+    """One click on the link of a message, by which somebody leaves."""
+
+    recipient_id: int
+    topic_id: int
+    door: Door
+    scope: OneClickScope
+    at: datetime
+
+
 def opt_out(  # noqa: PLR0913 - whose, by which message, door and rule, and when
     session: Session,
     recipient_id: int,
@@ -58,13 +61,21 @@ def opt_out(  # noqa: PLR0913 - whose, by which message, door and rule, and when
     now: datetime,
 ) -> Applied:
     """End what one click ends: all promotional mail, or, where set so, the message's topic only."""
+    return opt_out_each(session, [Click(recipient_id, topic_id, door, scope, now)])[0]
 
-    def decide(held: Held) -> Sequence[Change]:
-        if scope is OneClickScope.TOPIC and topic_id in held.promotional_ids:
-            return [_ended(topic_id)]
-        return everything(held)
 
-    return apply(session, recipient_id, decide, door, now=now)
+def opt_out_each(session: Session, clicks: Sequence[Click]) -> list[Applied]:
+    """End what each of some clicks ends; they count as of the last one's time."""
+    if not clicks:
+        return []
+    wanted = [Wanted(one.recipient_id, partial(_end, one), one.door) for one in clicks]
+    return apply_each(session, wanted, now=max(one.at for one in clicks))
+
+
+def _end(click: Click, held: Held) -> Sequence[Change]:
+    if click.scope is OneClickScope.TOPIC and click.topic_id in held.promotional_ids:
+        return [_ended(click.topic_id)]
+    return everything(held)
 
 
 def opt_out_all(session: Session, recipient_id: int, door: Door, *, now: datetime) -> Applied:

@@ -20,15 +20,8 @@ from mailprefs.policy import (
     SuppressionReason,
 )
 from mailprefs.preferences import reasons, wishes
-from mailprefs.preferences.choosing import (
-    Applied,
-    Change,
-    Door,
-    Held,
-    apply,
-    held,
-    last_said,
-)
+from mailprefs.preferences.choosing import Applied, Change, Door, apply
+from mailprefs.preferences.holding import Held, held, last_said
 from mailprefs.preferences.leaving import come_back, last_leaving
 from mailprefs.schema.people import Topic
 

@@ -19,7 +19,7 @@ from mailprefs.db import dialects
 from mailprefs.db.database import require_taking
 from mailprefs.policy import Choice, Purpose, Source, SubscriptionState, SuppressionReason
 from mailprefs.preferences import wishes
-from mailprefs.preferences.choosing import last_said
+from mailprefs.preferences.holding import last_said
 from mailprefs.schema.choices import ConsentEntry, Suppression
 from mailprefs.schema.people import Recipient, Subscription
 from mailprefs.subscriptions import Standing

@@ -29,7 +29,8 @@ from mailprefs.policy import (
     SubscriptionState,
     SuppressionReason,
 )
-from mailprefs.preferences.choosing import NOBODY, Applied, Change, Door, Held, apply
+from mailprefs.preferences.choosing import NOBODY, Applied, Change, Door, apply
+from mailprefs.preferences.holding import Held
 from mailprefs.preferences.leaving import come_back
 from mailprefs.schema.choices import Wording
 from mailprefs.schema.people import Recipient, SignUp

@@ -27,8 +27,8 @@ from mailprefs.jobs.in_flight import wait_for_requests
 from mailprefs.languages import gettext_noop
 from mailprefs.links import UNSUBSCRIBE_PREFIX, UnsubscribeLink
 from mailprefs.policy import Purpose, Source
-from mailprefs.preferences import Applied, Door
-from mailprefs.settings import OneClickScope, Settings
+from mailprefs.preferences import Applied, Click, Door
+from mailprefs.settings import OneClickScope
 from mailprefs.web import reasons, standing
 from mailprefs.web.current import here
 from mailprefs.web.errors import trouble
@@ -86,7 +86,10 @@ def leave(token: str) -> Response:
         return Response(ONE_CLICK_ANSWER, content_type="text/plain; charset=utf-8")
 
     def opt_out(session: Session, link: UnsubscribeLink, now: datetime) -> Applied:
-        return _opt_out(session, link, _door(link, Source.PAGE, "button"), here().settings, now)
+        door, scope = _door(link, Source.PAGE, "button"), here().settings.one_click_scope
+        return preferences.opt_out(
+            session, link.recipient_id, link.topic_id, door, scope=scope, now=now
+        )
 
     chosen = _chosen(token, opt_out)
     if chosen:
@@ -164,22 +167,14 @@ def _leave_at_one_click(token: str) -> None:
     link = _read(token)
     if link is None:
         return
-    now = parts.clock()
     # No page was shown, so there is no language.
     door = Door(Source.ONE_CLICK, "post_one_click", delivery_id=link.delivery_id)
+    scope = parts.settings.one_click_scope
+    click = Click(link.recipient_id, link.topic_id, door, scope, parts.clock())
     with _stored():
-        applied = parts.db.taking(
-            lambda session: _opt_out(session, link, door, parts.settings, now)
-        )
+        applied = parts.db.taking(preferences.opt_out_each, click)
     if applied.is_known:
         wait_for_requests(parts.db, link.recipient_id)
-
-
-def _opt_out(
-    session: Session, link: UnsubscribeLink, door: Door, settings: Settings, now: datetime
-) -> Applied:
-    person, topic, scope = link.recipient_id, link.topic_id, settings.one_click_scope
-    return preferences.opt_out(session, person, topic, door, scope=scope, now=now)
 
 
 _Choose = Callable[[Session, UnsubscribeLink, datetime], Applied]

@@ -1,7 +1,7 @@
 """Who writes at the same moment shares a transaction, and nobody is told before it holds."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -48,22 +48,21 @@ def wait_until(n: int, shares: Together) -> None:
     raise AssertionError(shares)
 
 
-def publish(name: str) -> Callable[[Session], int]:
-    return lambda session: make_policy(session, name)
+def publish(session: Session, names: Sequence[str]) -> list[int]:
+    """Store policies, but for one that can't be."""
+    if "faulty" in names:
+        raise ValueError("this one's own trouble")
+    return [make_policy(session, name) for name in names]
 
 
-def fail(_: Session) -> int:
-    raise ValueError("this one's own trouble")
-
-
-def run(db: Database, acts: list[Callable[[Session], int]]) -> tuple[Watched, list[Future[int]]]:
-    """Run one act, and *acts* while it is written."""
+def run(db: Database, names: list[str]) -> tuple[Watched, list[Future[int]]]:
+    """Publish one policy, and *names* while it is written."""
     watched = Watched(db)
-    with ThreadPoolExecutor(len(acts) + 1) as threads:
-        done = [threads.submit(watched.shares.run, publish("the first"))]
+    with ThreadPoolExecutor(len(names) + 1) as threads:
+        done = [threads.submit(watched.shares.run, publish, "the first")]
         assert watched.is_in_first.wait(MOST)
-        done += [threads.submit(watched.shares.run, act) for act in acts]
-        wait_until(len(acts), watched.shares)
+        done += [threads.submit(watched.shares.run, publish, name) for name in names]
+        wait_until(len(names), watched.shares)
         assert not any(one.done() for one in done)
         watched.may_go_on.set()
     return watched, done
@@ -75,22 +74,26 @@ def stored(db: Database) -> int:
 
 
 def test_who_comes_while_one_is_written_is_written_in_one_transaction(db: Database) -> None:
-    watched, done = run(db, [publish(f"policy {n}") for n in range(4)])
+    watched, done = run(db, [f"policy {n}" for n in range(4)])
 
     assert len({one.result() for one in done}) == 5
     assert watched.n == 2
     assert stored(db) == 5
 
 
-def test_whoever_fails_is_told_so_and_the_others_are_stored(db: Database) -> None:
-    _, done = run(db, [publish("before"), fail, publish("after")])
+def test_each_is_given_what_came_of_what_they_wanted(db: Database) -> None:
+    _, done = run(db, [f"policy {n}" for n in range(4)])
 
-    assert sorted(type(one.exception()).__name__ for one in done) == [
-        "NoneType",
-        "NoneType",
-        "NoneType",
-        "ValueError",
-    ]
+    with db.reading() as session:
+        versions = [session.get_one(PolicyVersion, one.result()).version for one in done]
+    assert versions == ["the first", *(f"policy {n}" for n in range(4))]
+
+
+def test_whoever_fails_is_told_so_and_the_others_are_stored(db: Database) -> None:
+    _, done = run(db, ["before", "faulty", "after"])
+
+    failed = [isinstance(one.exception(), ValueError) for one in done]
+    assert failed == [False, False, True, False]
     assert stored(db) == 3
 
 
@@ -105,7 +108,7 @@ def test_nobody_is_told_that_it_holds_when_it_could_not_be_committed(db: Databas
             raise StoreUnavailable("The database went away.")
 
     with pytest.raises(StoreUnavailable):
-        Together(away).run(publish("lost"))
+        Together(away).run(publish, "lost")
     assert stored(db) == 0
 
 
@@ -123,9 +126,9 @@ def test_whoever_waited_for_one_who_was_broken_off_is_told_to_come_again(db: Dat
 
     shares = Together(broken_off)
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(shares.run, publish("broken off"))
+        first = threads.submit(shares.run, publish, "broken off")
         assert entered.wait(MOST)
-        second = threads.submit(shares.run, publish("the second"))
+        second = threads.submit(shares.run, publish, "the second")
         wait_until(1, shares)
         let_go.set()
         assert isinstance(first.exception(), KeyboardInterrupt)

@@ -30,8 +30,7 @@ def test_whoever_leaves_is_looked_for_in_the_batches_under_way_and_nowhere_else(
     with db.reading() as session:
         driver: Any = session.connection().connection.driver_connection
         driver.set_trace_callback(asked.append)
-        assert flight.holds(session, who)
-        assert not flight.holds(session, who + 100)
+        assert flight.holding(session, [who, who + 100]) == [True, False]
         assert len(flight.carrying(session, who)) == 1
         driver.set_trace_callback(None)
         plans = [

@@ -91,9 +91,9 @@ def test_leaving_waits_for_no_notice(db: Database, clock: Sleeper) -> None:
 def test_leaving_waits_while_nobody_can_tell(
     db: Database, clock: Sleeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lost() -> None:
+    def lost(*_: object) -> None:
         raise StoreUnavailable("gone")
 
-    monkeypatch.setattr(db, "reading", lost)
+    monkeypatch.setattr(db, "seeing", lost)
     wait_for_requests(db, 1)
     assert clock.slept > START_WITHIN

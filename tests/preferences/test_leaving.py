@@ -82,6 +82,40 @@ def gets(db: Database, recipient_id: int, topic_id: int, kind: MessageClass) -> 
         return session.scalar(query, asked(NOW)) is not None
 
 
+def test_those_who_leave_at_one_moment_each_leave_once(db: Database) -> None:
+    """Some are unknown, and one clicks on two messages and on one of them twice."""
+    world = settle(db)
+    bob, door = newcomer(db), world.one_click()
+    other = door._replace(delivery_id=world.sent_offers)
+    clicks = [
+        preferences.Click(who, world.news, by, OneClickScope.ALL, NOW)
+        for who, by in (
+            (world.ann, door),
+            (10_000, door),
+            (bob, door._replace(delivery_id=None)),
+            (world.ann, other),
+            (world.ann, door),
+            (10_001, door),
+        )
+    ]
+    with db.transaction(Gate.TAKING) as session:
+        done = preferences.opt_out_each(session, clicks)
+
+    assert [(one.is_known, one.has_changed) for one in done] == [
+        (True, True),
+        (False, False),
+        (True, True),
+        (True, False),
+        (True, False),
+        (False, False),
+    ]
+    assert counted(db, world.sent_news) == (1, 1)
+    assert counted(db, world.sent_offers)[0] == 0
+    with db.reading() as session:
+        assert all(preferences.current(session, one).promotional.is_no for one in (world.ann, bob))
+        assert not list(differences(session))
+
+
 def test_one_click_ends_all_promotional_mail_and_no_notice(db: Database) -> None:
     world = settle(db)
     assert gets(db, world.ann, world.news, MessageClass.PROMOTIONAL)

@@ -212,6 +212,7 @@ def test_what_could_not_be_stored_is_never_acknowledged(
         raise error
 
     monkeypatch.setattr(preferences, "opt_out", fail)
+    monkeypatch.setattr(preferences, "opt_out_each", fail)
     for data in (ONE_CLICK, PAGE):
         response = client.post(unsubscribe_path, data=data)
         assert response.status_code == 503

@@ -10,7 +10,7 @@ from mailprefs.consent.ledger import history
 from mailprefs.db import dialects
 from mailprefs.jobs.imports.deciding import Standing
 from mailprefs.policy import Source, SubscriptionState, SuppressionReason
-from mailprefs.preferences.choosing import own_noes
+from mailprefs.preferences.holding import own_noes
 from mailprefs.schema.choices import Suppression
 from mailprefs.schema.people import Recipient, Subscription
 
