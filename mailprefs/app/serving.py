@@ -33,7 +33,7 @@ _SOON: Final = 0.05
 _watching: Final[list[Any]] = []
 log = logging.getLogger("mailprefs.app")
 # Enough that requests which wait for the database don't hold up the pixel, and that those who leave
-# at one moment share a transaction. Who waits doesn't fight for the interpreter.
+# at one moment share a transaction: most of them only wait for it.
 _REQUEST_THREADS: Final = 32
 # Seconds for which a thread may keep the interpreter while others want it. A choice comes back from
 # the database twenty times, and would wait each time for the one who builds a batch of mails.

@@ -32,6 +32,8 @@ _REFUSALS = "mailprefs_refusals"
 # Any fixed number of our own: the gate's key among PostgreSQL's advisory locks.
 _GATE = 7_311_826
 _BUSY_SECONDS = 5
+# A process has as many threads that answer; more may come for a while. They are made when needed.
+_CONNECTIONS = 32
 # Nobody holds the gate longer than this.
 _CUT_MILLISECONDS = 50
 # PostgreSQL's defaults make a generic plan that reads all of recipients for each batch: measured
@@ -223,6 +225,7 @@ def _engine(url: str) -> Engine:
             parsed,
             hide_parameters=True,
             pool_pre_ping=True,
+            pool_size=_CONNECTIONS,
             connect_args={"options": _POSTGRESQL_OPTIONS, "connect_timeout": 10},
         )
     if backend != "sqlite" or parsed.database in {None, "", ":memory:"}:
@@ -231,6 +234,7 @@ def _engine(url: str) -> Engine:
     engine = create_engine(
         parsed,
         hide_parameters=True,
+        pool_size=_CONNECTIONS,
         connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
         # The connection that was used last: it has the statements and the pages at hand.
         pool_use_lifo=True,

@@ -1,11 +1,12 @@
 """What threads want of the database at the same moment is done in one transaction for all of them.
 
-Whoever comes while nobody is at work begins at once and alone; who comes meanwhile waits, and the
-first of them works for all who wait by then. So nobody waits for company, and the more people come
-the less each one costs: one wait for the disk, one question about everybody. What fails for one
-takes nothing of the others with it.
+Whoever comes while nobody is at work begins at once; who comes meanwhile waits, and one of them
+works for all who wait by then. So nobody waits for company, and the more people come the less each
+one costs: one wait for the disk, one question about everybody. A fault of what one wants takes
+nothing of the others with it; a database that fails is everybody's.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -17,6 +18,7 @@ from mailprefs.errors import StoreUnavailable
 
 Wants = TypeVar("Wants")
 Gives = TypeVar("Gives")
+log = logging.getLogger("mailprefs.db")
 _BROKEN_OFF: Final = "The work was broken off before it was done; nobody was told that it holds."
 
 
@@ -52,6 +54,8 @@ class Together:
         It may run in another thread, and once more after it was rolled back: it must do nothing but
         read and write by the session. It gives one thing for each that it gets, in their order.
 
+        It takes as long as two transactions at most: the one under way, and its own.
+
         :raises StoreUnavailable: when the transaction could not be brought to its end.
         """
         mine = _Asked(do, what)
@@ -73,17 +77,20 @@ class Together:
         return mine.result()
 
     def _lead(self, asked: Sequence[_Asked[Any, Any]]) -> None:
-        """Do what all want in one transaction; if that fails, each one's in one of its own."""
+        """Do what all want in one transaction; if one's fails, each in a transaction of its own."""
         try:
             with self._transaction() as session:
                 given = _all(session, asked)
         except StoreUnavailable as error:
             for one in asked:
-                one.error = error
+                one.error = StoreUnavailable(str(error))  # raised in a thread of its own
         except Exception as error:  # noqa: BLE001 - raised again for whom it concerns
             if len(asked) == 1:
                 asked[0].error = error
                 return
+            log.warning(
+                "%d are done one by one, for one failed: %s", len(asked), type(error).__name__
+            )
             for one in asked:
                 self._lead([one])
         else:

@@ -131,8 +131,7 @@ class _Plan(NamedTuple):
     @property
     def is_counted(self) -> bool:
         """Tell whether the message whose link was used made this person leave."""
-        has_left = any(change.is_leaving for change in self.changes)
-        return has_left and self.door.is_counted and bool(self.door.delivery_id)
+        return self.door.is_counted and any(change.is_leaving for change in self.changes)
 
 
 class _Rows(NamedTuple):
@@ -174,11 +173,12 @@ def apply_each(session: Session, wanted: Sequence[Wanted], *, now: datetime) -> 
     left = list(enumerate(wanted))
     while left:
         # What somebody wants a second time is asked of what they hold then.
-        first = {one.recipient_id: (number, one) for number, one in reversed(left)}
+        first: dict[int, tuple[int, Wanted]] = {}
+        for number, one in left:
+            first.setdefault(one.recipient_id, (number, one))
         for number, what in _apply_once(session, list(first.values()), now):
             applied[number] = what
-        done = {number for number, _ in first.values()}
-        left = [one for one in left if one[0] not in done]
+        left = [(number, one) for number, one in left if first[one.recipient_id][0] != number]
     return applied
 
 
@@ -229,8 +229,9 @@ def _carry_out(session: Session, plans: Sequence[_Plan], now: datetime) -> None:
         _note(session, plan.before, plan.noted, plan.door, plan.act)
     subscriptions.set_states(session, rows.states)
     suppressions.add_each(session, rows.causes)
-    if left := [plan.door.delivery_id for plan in plans if plan.is_counted]:
-        counting.count(session, [one for one in left if one], now)
+    left = (plan.door.delivery_id for plan in plans if plan.is_counted)
+    if deliveries := [one for one in left if one]:
+        counting.count(session, deliveries, now)
 
 
 def _repeated(before: Held, asked: Sequence[Change], door: Door) -> Sequence[Change]:

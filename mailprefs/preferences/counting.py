@@ -9,6 +9,7 @@ from sqlalchemy import Integer, delete, literal_column, select, type_coerce, upd
 from sqlalchemy.orm import Session
 
 from mailprefs.db import dialects
+from mailprefs.db.database import require_taking
 from mailprefs.db.kept import Kept, KeptInsert
 from mailprefs.schema.base import BigId
 from mailprefs.schema.events import MailboxFact, MailboxTotal
@@ -32,8 +33,10 @@ _TOTAL: Final = KeptInsert(MailboxTotal, ("campaign_id", "event", "n")).or_updat
 def count(session: Session, delivery_ids: Collection[int], now: datetime) -> None:
     """Note that each of these messages made its reader leave; once, by whichever route.
 
-    Only in a transaction with ``Gate.TAKING``: nobody else notes one of them meanwhile.
+    :raises RuntimeError: in a transaction that wasn't opened with ``Gate.TAKING``: only so does
+        nobody else note one of them meanwhile.
     """
+    require_taking(session)
     asked = {"deliveries": sorted(set(delivery_ids))}
     new = sorted(set(delivery_ids).difference(one for (one,) in _NOTED.rows(session, asked)))
     _FACT.change_each(

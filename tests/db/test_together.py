@@ -98,9 +98,6 @@ def test_whoever_fails_is_told_so_and_the_others_are_stored(db: Database) -> Non
 
 
 def test_nobody_is_told_that_it_holds_when_it_could_not_be_committed(db: Database) -> None:
-    db_that_is_away = Watched(db)
-    db_that_is_away.may_go_on.set()
-
     @contextmanager
     def away() -> Iterator[Session]:
         with db.transaction() as session:

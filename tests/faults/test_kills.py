@@ -6,9 +6,9 @@ from tests.faults.conftest import Furnish
 from tests.faults.rounds import Plan, play
 from tests.faults.verdicts import require
 
-# The machine may be busy with other tests.
 ENOUGH = 3
 MOST_ROUNDS = 4
+# The machine may be busy with other tests.
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 

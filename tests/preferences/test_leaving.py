@@ -109,6 +109,7 @@ def test_those_who_leave_at_one_moment_each_leave_once(db: Database) -> None:
         (True, False),
         (False, False),
     ]
+    assert entries(db, world.ann)[-1].seq < entries(db, bob)[0].seq, "in the order they came"
     assert counted(db, world.sent_news) == (1, 1)
     assert counted(db, world.sent_offers)[0] == 0
     with db.reading() as session:
